@@ -1,0 +1,131 @@
+"""The device's command line: check, bench, selftest, doctor, calibrate."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+
+from edge.errors import UserError
+
+
+def main(arguments=None) -> int:
+    """Runs one command. Returns the exit status: 2 on bad input, after one line on stderr."""
+    options = _parser().parse_args(arguments)
+    try:
+        return options.run(options)
+    except UserError as error:
+        print(f"edge {options.command}: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        # The reader has what it wanted (`| head`); keep Python from failing on the last flush.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m edge", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    check = commands.add_parser("check", help="judge pictures: a JSON line each")
+    _add_bundle(check)
+    check.add_argument("paths", nargs="+", metavar="PATH", help="picture files or folders of them")
+    check.add_argument("--heatmaps", metavar="DIR", help="write each heat map over its picture")
+    check.add_argument("--exit-code", action="store_true", help="status 1 where a picture failed")
+    _add_interpreter_options(check)
+    check.set_defaults(run=_check)
+
+    bench = commands.add_parser("bench", help="measure latency and memory on this machine")
+    _add_bundle(bench)
+    bench.add_argument("--runs", type=_positive, default=200, help="steady frames (200)")
+    _add_interpreter_options(bench)
+    bench.set_defaults(run=_bench)
+
+    selftest = commands.add_parser("selftest", help="is the bundle whole, does it run right here?")
+    _add_bundle(selftest)
+    selftest.set_defaults(run=_selftest)
+
+    doctor = commands.add_parser("doctor", help="what would not work on this machine, and why")
+    doctor.set_defaults(run=_doctor)
+
+    calibrate = commands.add_parser("calibrate", help="a new threshold from good pictures")
+    _add_bundle(calibrate)
+    calibrate.add_argument("folder", metavar="FOLDER", help="good pictures taken on this device")
+    calibrate.add_argument(
+        "--false-alarm-rate", type=float, metavar="R", help="default: the bundle's own"
+    )
+    calibrate.set_defaults(run=_calibrate)
+    return parser
+
+
+def _add_bundle(parser) -> None:
+    parser.add_argument("bundle", metavar="BUNDLE", help="the folder that `export` wrote")
+
+
+def _add_interpreter_options(parser) -> None:
+    parser.add_argument("--precision", choices=("float32", "int8"), help="default: int8")
+    parser.add_argument("--threads", type=_positive, default=1, metavar="N", help="default: 1")
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"expected a whole number from 1, got {text}")
+    return number
+
+
+def _check(options) -> int:
+    from edge.check import check
+
+    failed, unreadable = check(
+        options.bundle, options.paths, options.heatmaps, options.precision, options.threads
+    )
+    if unreadable:
+        print(f"edge check: {unreadable} could not be checked", file=sys.stderr)
+        return 2
+    return 1 if options.exit_code and failed else 0
+
+
+def _bench(options) -> int:
+    from edge.bench import bench
+
+    figures = bench(options.bundle, options.precision, options.threads, options.runs)
+    print(json.dumps(figures, indent=1))
+    return 0
+
+
+def _selftest(options) -> int:
+    from edge.selftest import selftest
+
+    whole = True
+    for ok, line in selftest(options.bundle):
+        whole &= ok
+        print(f"{'ok  ' if ok else 'FAIL'} {line}")
+    return 0 if whole else 1
+
+
+def _doctor(options) -> int:
+    from edge.doctor import doctor
+
+    healthy = True
+    for ok, line in doctor():
+        healthy &= ok
+        print(f"{'ok  ' if ok else 'FAIL'} {line}")
+    return 0 if healthy else 1
+
+
+def _calibrate(options) -> int:
+    from edge.recalibrate import recalibrate
+
+    report = recalibrate(options.bundle, options.folder, options.false_alarm_rate)
+    for reason in report["skipped"]:
+        print(f"edge calibrate: skipped {reason}", file=sys.stderr)
+    print(json.dumps(report, indent=1))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,94 @@
+"""Golden vectors: what the graphs gave where they were made, to be seen again on the device.
+
+`golden.npz` holds `picture_0`, `picture_1`, ... (uint8, any size), `z` (n, latent) for the decoder,
+and for each precision `<precision>/score` (n,), `<precision>/anomaly_map`, `<precision>/z_mean`
+and `<precision>/image` (what the decoder makes of `z`).
+"""
+
+from __future__ import annotations
+
+import io
+
+import numpy as np
+
+from edge.errors import BundleError
+from edge.interpreter import Graph
+from edge.manifest import Manifest, read_entry
+from edge.preprocess import preprocess
+from edge.score import score_map
+
+GOLDEN = "golden.npz"
+FLOAT_TOLERANCE = 1e-4  # relative to the output's own range, where that is above 1
+
+
+def run_golden(manifest: Manifest, graphs: dict, pictures: list, z: np.ndarray) -> dict:
+    """Runs pictures and codes through the three graphs of one precision.
+
+    graphs: role -> Graph. pictures: uint8 arrays of any size. z: float32 (n, latent).
+    Returns: "score" (n,), "anomaly_map" (n, h, w), "z_mean" (n, latent), "image" (n, h, w, c).
+    """
+    inputs = [preprocess(p, manifest.input)[None] for p in pictures]
+    maps = [graphs["detector"](image=x)["anomaly_map"][0] for x in inputs]
+    return {
+        "score": np.array([score_map(m, manifest.score)[1] for m in maps]),
+        "anomaly_map": np.array(maps),
+        "z_mean": np.array([graphs["encoder"](image=x)["z_mean"][0] for x in inputs]),
+        "image": np.array([graphs["decoder"](z=code[None])["image"][0] for code in z]),
+    }
+
+
+def golden_bytes(pictures: list, z: np.ndarray, expected: dict) -> bytes:
+    """The golden file. expected: precision -> what `run_golden` returned."""
+    arrays = {f"picture_{i}": p for i, p in enumerate(pictures)}
+    arrays["z"] = z
+    for precision, values in expected.items():
+        arrays.update({f"{precision}/{name}": value for name, value in values.items()})
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, **arrays)
+    return buffer.getvalue()
+
+
+def read_golden(content: bytes) -> tuple:
+    """Returns (pictures, z, expected by precision). Raises: BundleError on a damaged file."""
+    try:
+        with np.load(io.BytesIO(content), allow_pickle=False) as archive:
+            arrays = dict(archive)
+    except Exception as error:  # zipfile and NumPy raise many kinds on damage
+        raise BundleError(f"{GOLDEN} is damaged ({error}); copy the bundle again") from None
+    pictures = [
+        arrays[f"picture_{i}"] for i in range(sum(n.startswith("picture_") for n in arrays))
+    ]
+    expected: dict = {}
+    for name, value in arrays.items():
+        precision, _, what = name.partition("/")
+        if what:
+            expected.setdefault(precision, {})[what] = value
+    return pictures, arrays["z"], expected
+
+
+def compare(manifest: Manifest, precision: str, expected: dict, got: dict) -> list:
+    """Where golden outputs and those of this machine differ: one line each, none if they agree.
+
+    float32 may differ by 1e-4 of the output's range, int8 by one quantisation step of the output,
+    and a score by as much as its map.
+    """
+    outputs = {
+        "anomaly_map": manifest.graph("detector", precision).outputs["anomaly_map"],
+        "z_mean": manifest.graph("encoder", precision).outputs["z_mean"],
+        "image": manifest.graph("decoder", precision).outputs["image"],
+    }
+    outputs["score"] = outputs["anomaly_map"]
+    differences = []
+    for name, output in outputs.items():
+        allowed = FLOAT_TOLERANCE * max(1.0, float(np.abs(expected[name]).max()))
+        allowed += float(output.get("step", 0.0))
+        difference = float(np.abs(expected[name] - got[name]).max())
+        if not difference <= allowed:
+            differences.append(f"{name} differs by {difference:.3g}, allowed is {allowed:.3g}")
+    return differences
+
+
+def load_graphs(bundle, manifest: Manifest, precision: str) -> dict:
+    """The three graphs of a precision, verified and loaded: role -> Graph."""
+    roles = ("detector", "encoder", "decoder")
+    return {r: Graph(read_entry(bundle, manifest.graph(r, precision).entry)) for r in roles}

@@ -1,0 +1,97 @@
+"""The device's one call: a picture in, a verdict out."""
+
+from __future__ import annotations
+
+import threading
+import time
+from pathlib import Path
+from typing import NamedTuple, Optional
+
+import numpy as np
+
+from edge.errors import BundleError
+from edge.interpreter import Graph
+from edge.manifest import PRECISIONS, read_entry, read_manifest
+from edge.preprocess import preprocess
+from edge.score import score_map
+
+
+class Verdict(NamedTuple):
+    """What is known of one picture.
+
+    score: higher means more anomalous; raw, in typical deviations of a good picture.
+    p_value: how rare such a score is among good pictures.
+    label: "pass", "warn" or "fail".
+    heatmap: float32 (h, w) of the model's size, in the score's units.
+    reconstruction: uint8 (h, w, c), what the model takes the part to look like when good.
+    threshold: fail above it. method: how it was set, see `edge.calibration`.
+    ms: milliseconds from the decoded picture to the verdict.
+    """
+
+    score: float
+    p_value: float
+    label: str
+    heatmap: np.ndarray
+    reconstruction: np.ndarray
+    threshold: float
+    method: str
+    ms: float
+
+
+class Runner:
+    """A loaded bundle.
+
+    bundle: the folder that `python -m export` wrote.
+    precision: "int8" or "float32"; by default int8 where the bundle has it.
+    threads: of the interpreter. Small graphs lose by more than one.
+    Raises: BundleError where the bundle is damaged or lacks the precision; InterpreterError.
+
+    `check` may be called from several threads; calls wait for one another.
+    """
+
+    def __init__(self, bundle, precision: Optional[str] = None, threads: int = 1):
+        self.manifest = read_manifest(bundle)
+        self.precision = precision or self._best_precision()
+        entry = self.manifest.graph("detector", self.precision)
+        if self.precision not in self.manifest.calibrations:
+            raise BundleError(f"{Path(bundle)} holds no calibration for {self.precision}")
+        self.calibration = self.manifest.calibrations[self.precision]
+        self._graph = Graph(read_entry(bundle, entry.entry), threads)
+        self._lock = threading.Lock()
+
+    def _best_precision(self) -> str:
+        have = self.manifest.graphs.get("detector", {})
+        return next((p for p in reversed(PRECISIONS) if p in have), "int8")
+
+    def infer(self, prepared: np.ndarray) -> dict:
+        """Runs the graph alone. prepared: uint8 of the input spec's shape.
+
+        Returns: "reconstruction" (h, w, c) float in [0, 1], "anomaly_map" (h, w) float.
+        """
+        with self._lock:
+            outputs = self._graph(image=prepared[None])
+        return {name: value[0] for name, value in outputs.items()}
+
+    def check(self, picture: np.ndarray) -> Verdict:
+        """Judges one picture.
+
+        picture: uint8, (H, W) or (H, W, 3), any size from 8 pixels a side.
+        Raises: PictureError for anything else.
+        """
+        start = time.perf_counter()
+        outputs = self.infer(preprocess(picture, self.manifest.input))
+        heatmap, score = score_map(outputs["anomaly_map"], self.manifest.score)
+        return Verdict(
+            score=score,
+            p_value=self.calibration.p_value(score),
+            label=self.calibration.label(score),
+            heatmap=heatmap,
+            reconstruction=_as_uint8(outputs["reconstruction"]),
+            threshold=self.calibration.threshold,
+            method=self.calibration.method,
+            ms=(time.perf_counter() - start) * 1e3,
+        )
+
+
+def _as_uint8(picture: np.ndarray) -> np.ndarray:
+    return np.rint(np.clip(picture, 0.0, 1.0) * 255.0).astype(np.uint8)

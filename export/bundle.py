@@ -1,0 +1,313 @@
+"""Builds SavedModel and bundle, verifies them, and only then puts them in place."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import os
+import shutil
+import time
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+import vae_tf
+from edge.calibration import Calibration, calibrate
+from edge.files import write_atomically, write_error
+from edge.golden import GOLDEN, golden_bytes, run_golden
+from edge.interpreter import Graph, find_interpreter
+from edge.manifest import (
+    MANIFEST,
+    PRECISIONS,
+    FileEntry,
+    GraphEntry,
+    Manifest,
+    manifest_bytes,
+)
+from edge.score import score_map
+from export import verify
+from export.card import card
+from export.saved_model import ROLES, write_saved_model
+from export.tflite import REPRESENTATIVE, to_float32, to_int8
+from vae_tf.data import Pictures
+from vae_tf.defects import with_defects
+from vae_tf.detector import Detector
+from vae_tf.evaluate import GOOD, image_figures
+from vae_tf.run import Run, make_folder, versions
+
+_VERIFIED = 64  # good pictures, and as many synthetic defects, that every graph is run on
+_GOLDEN_PICTURES = 3
+
+
+@dataclasses.dataclass
+class _Graphs:
+    """The files of one precision, loaded: role -> bytes, and role -> Graph."""
+
+    contents: dict[str, bytes]
+    graphs: dict[str, Graph]
+
+
+def export(run_folder, out, name: str | None = None, say=print) -> dict:
+    """Writes `out`/saved_model and `out`/bundle from a finished run.
+
+    name: of the bundle, by default the run folder's. say: takes lines meant for a person.
+    Returns: the figures of the manifest's "quality".
+    Raises: RunError where the run is not finished; verify.VerificationError where a graph fails,
+        and then nothing in `out` has changed; UserError where `out` cannot be written.
+    """
+    run = Run.open(run_folder)
+    detector = run.load_detector()
+    splits = run.load_splits()
+    out = Path(out)
+    make_folder(out)
+    with _staging(out) as stage:
+        write_saved_model(detector, stage / "saved_model")
+        write_saved_model(detector, stage / "one", batch=1)
+        precisions = _convert(detector, splits.train, stage / "one", say)
+        shutil.rmtree(stage / "one")
+        report = verify.Report()
+        _verify_outputs(report, detector, precisions, splits.calibration)
+        calibrations = _calibrations(detector, precisions, splits.calibration)
+        _verify_scores(report, detector, precisions, calibrations, splits)
+        for line in report.lines:
+            say(line)
+        report.require()
+        manifest, files = _describe(
+            run, name or Path(run_folder).resolve().name, detector, precisions, calibrations,
+            splits, report,
+        )  # fmt: skip
+        make_folder(stage / "bundle")
+        for file, content in files.items():
+            write_atomically(stage / "bundle" / file, content)
+        # The manifest comes last: a folder without one is no bundle.
+        write_atomically(stage / "bundle" / MANIFEST, manifest_bytes(manifest))
+        for part in ("saved_model", "bundle"):
+            _put_in_place(stage / part, out / part)
+    return report.figures
+
+
+@contextlib.contextmanager
+def _staging(out: Path):
+    """A folder beside the results, gone afterwards whatever happens."""
+    stage = out / f".part-{os.getpid()}"
+    try:
+        make_folder(stage)
+        yield stage
+    except OSError as error:
+        raise write_error(out, error) from error
+    finally:
+        shutil.rmtree(stage, ignore_errors=True)
+
+
+def _put_in_place(new: Path, place: Path) -> None:
+    old = place.with_name(f".old-{place.name}-{os.getpid()}")
+    if place.exists():
+        place.rename(old)
+    new.rename(place)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def _convert(detector: Detector, train: Pictures, saved_model: Path, say) -> dict[str, _Graphs]:
+    pictures = _representative(train, REPRESENTATIVE)
+    codes = np.concatenate([np.asarray(detector.vae.encode(p[None])[0]) for p in pictures])
+    # Codes of pictures, and draws from the prior: the decoder serves generating as well.
+    codes[1::2] = np.random.default_rng(0).normal(size=codes[1::2].shape)
+    inputs = {
+        "detector": [{"image": p[None]} for p in pictures],
+        "encoder": [{"image": p[None]} for p in pictures],
+        "decoder": [{"z": z[None]} for z in codes.astype(np.float32)],
+    }
+    contents: dict[str, dict[str, bytes]] = {p: {} for p in PRECISIONS}
+    for role in ROLES:
+        say(f"converting {role}")
+        contents["float32"][role] = to_float32(saved_model, role)
+        contents["int8"][role] = to_int8(saved_model, role, inputs[role])
+    return {
+        p: _Graphs(by_role, {r: Graph(c, threads=2) for r, c in by_role.items()})
+        for p, by_role in contents.items()
+    }
+
+
+def _representative(train: Pictures, count: int) -> np.ndarray:
+    """Good training pictures, every other one with a synthetic defect, whose errors are larger."""
+    rng = np.random.default_rng(0)
+    chosen = np.sort(rng.choice(len(train), min(count, len(train)), replace=False))
+    pictures = np.concatenate([train.batch(chosen)] * -(-count // len(chosen)))[:count]
+    pictures[1::2] = with_defects(pictures[1::2], rng)
+    return pictures
+
+
+def _held_out(calibration: Pictures) -> np.ndarray:
+    """Held-out good pictures, then each of them with a synthetic defect."""
+    good = calibration.batch(np.arange(min(_VERIFIED, len(calibration))))
+    return np.concatenate([good, with_defects(good, np.random.default_rng(1))])
+
+
+def _verify_outputs(report, detector, precisions: dict[str, _Graphs], calibration) -> None:
+    vae = detector.vae
+    pictures = _held_out(calibration)
+    z_mean, z_log_var = map(np.asarray, vae.encode(pictures))
+    expected = {
+        "detector": {k: v.numpy() for k, v in detector.outputs(pictures).items()},
+        "encoder": {"z_mean": z_mean, "z_log_var": z_log_var},
+        "decoder": {"image": np.asarray(vae.decode(z_mean))},
+    }
+    weights = _weights(vae)
+    for precision, of in precisions.items():
+        for role in ROLES:
+            name = f"{role}.{precision}"
+            verify.check_structure(report, name, of.contents[role], weights[role])
+            examples = z_mean if role == "decoder" else pictures
+            argument = "z" if role == "decoder" else "image"
+            got = [of.graphs[role](**{argument: e[None]}) for e in examples]
+            outputs = {k: np.concatenate([g[k] for g in got]) for k in expected[role]}
+            if precision == "float32":
+                verify.check_float32(report, role, expected[role], outputs)
+            else:
+                verify.check_int8_outputs(report, role, expected[role], outputs)
+
+
+def _weights(vae) -> dict[str, int]:
+    """Kernel weights that each graph must hold; biases and batch norm may fold into them."""
+
+    def count(model, without=""):
+        kernels = [w for w in model.trainable_weights if w.path.endswith("kernel")]
+        return sum(int(np.prod(w.shape)) for w in kernels if not without or without not in w.path)
+
+    encoder, decoder = count(vae.encoder), count(vae.decoder)
+    # The detector reconstructs from the posterior's mean, so the variance's head is not in it.
+    detector = count(vae.encoder, without="z_log_var") + decoder
+    return {"detector": detector, "encoder": encoder, "decoder": decoder}
+
+
+def _device_scores(graph: Graph, batches, score) -> np.ndarray:
+    """Scores as the device computes them. batches: of uint8 (b, h, w, c)."""
+    maps = (graph(image=p[None])["anomaly_map"][0] for batch in batches for p in batch)
+    return np.array([score_map(m, score)[1] for m in maps])
+
+
+def _calibrations(detector, precisions: dict[str, _Graphs], good: Pictures):
+    """Each precision's threshold, from its own graph's scores."""
+    rate = detector.calibration.rate
+    return {
+        p: calibrate(_device_scores(of.graphs["detector"], good.batches(64), detector.score), rate)
+        for p, of in precisions.items()
+    }
+
+
+def _verify_scores(report, detector, precisions, calibrations, splits) -> None:
+    held_out = _held_out(splits.calibration)
+    keras_scores = detector.score_samples(_as_pictures(held_out))
+    keras = (keras_scores, [detector.calibration.label(s) for s in keras_scores])
+    labelled = _is_labelled(splits.test)
+    if labelled:
+        scores = detector.score_samples(splits.test)
+        report.figures["keras"] = _figures(scores, splits.test, detector.calibration)
+    for precision, of in precisions.items():
+        graph, calibration = of.graphs["detector"], calibrations[precision]
+        scores = _device_scores(graph, [held_out], detector.score)
+        verdicts = [calibration.label(s) for s in scores]
+        verify.check_scores(report, precision, keras, (scores, verdicts))
+        if labelled:
+            scores = _device_scores(graph, splits.test.batches(64), detector.score)
+            report.figures[precision].update(_figures(scores, splits.test, calibration))
+            figures = report.figures
+            verify.check_auroc(report, precision, figures["keras"], figures[precision])
+
+
+def _is_labelled(test: Pictures) -> bool:
+    n_good = sum(kind == GOOD for kind in test.kinds)
+    return 0 < n_good < len(test)
+
+
+def _figures(scores, test: Pictures, calibration: Calibration) -> dict:
+    figures = image_figures(scores, test.kinds, calibration)
+    figures.pop("by_kind")
+    return figures
+
+
+def _as_pictures(images: np.ndarray) -> Pictures:
+    names = [str(i) for i in range(len(images))]
+    return Pictures(images=images, names=names, kinds=[GOOD] * len(images))
+
+
+def _describe(run, name, detector, precisions, calibrations, splits, report) -> tuple:
+    """The manifest and the bundle's other files by name."""
+    graphs: dict[str, dict[str, GraphEntry]] = {role: {} for role in ROLES}
+    files: dict[str, bytes] = {}
+    for precision, of in precisions.items():
+        for role in ROLES:
+            file, content = f"{role}.{precision}.tflite", of.contents[role]
+            files[file] = content
+            graphs[role][precision] = _graph_entry(file, content, of.graphs[role], precision)
+    manifest = Manifest(
+        name=name,
+        created=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        input=run.spec,
+        graphs=graphs,
+        score=detector.score,
+        calibrations=calibrations,
+        files={},
+        made_from={
+            "data": splits.source,
+            "pictures": {
+                "train": len(splits.train),
+                "validation": len(splits.validation),
+                "calibration": len(splits.calibration),
+                "test": len(splits.test),
+            },
+            "preset": run.config.preset,
+            "likelihood": run.config.likelihood,
+            "latent_dim": run.config.latent_dim,
+        },
+        made_with={
+            "vae_tf": vae_tf.__version__,
+            **versions(),
+            "interpreter": find_interpreter()[0],
+        },
+        quality=report.figures,
+    )
+    files[GOLDEN] = _golden(manifest, detector, precisions, splits.calibration)
+    files["card.md"] = card(manifest, report.lines).encode()
+    extra = {n: FileEntry.of(n, files[n]) for n in (GOLDEN, "card.md")}
+    return manifest._replace(files=extra), files
+
+
+def _graph_entry(file: str, content: bytes, graph: Graph, precision: str) -> GraphEntry:
+    def described(tensors: dict) -> dict:
+        return {n: {"shape": list(s), "dtype": str(d)} for n, (_, s, d) in tensors.items()}
+
+    outputs = described(graph.outputs)
+    if precision == "int8":
+        for name, step in _steps(graph).items():
+            outputs[name]["step"] = step
+    return GraphEntry(FileEntry.of(file, content), described(graph.inputs), outputs)
+
+
+def _steps(graph: Graph) -> dict[str, float]:
+    """The quantisation step of each output: the least distance of two values that it takes."""
+    rng = np.random.default_rng(0)
+    seen: dict[str, list] = {name: [] for name in graph.outputs}
+    for _ in range(8):
+        inputs = {
+            n: rng.integers(0, 256, s) if d == np.uint8 else rng.normal(size=s)
+            for n, (_, s, d) in graph.inputs.items()
+        }
+        for name, value in graph(**inputs).items():
+            seen[name].append(value.ravel())
+    steps = {n: np.diff(np.unique(np.concatenate(v))) for n, v in seen.items()}
+    return {n: float(s.min()) if s.size else 0.0 for n, s in steps.items()}
+
+
+def _golden(manifest: Manifest, detector, precisions, calibration: Pictures) -> bytes:
+    images = calibration.batch(np.arange(_GOLDEN_PICTURES))
+    pictures = [i[:, :, 0] if i.shape[2] == 1 else i for i in images]
+    # One of another size, so that the device's resizing is tested as well.
+    larger = Image.fromarray(pictures[-1])
+    pictures[-1] = np.asarray(larger.resize((larger.width * 3 // 2 + 1, larger.height * 2 + 1)))
+    z_mean = np.asarray(detector.vae.encode(images)[0])
+    expected = {
+        p: run_golden(manifest, of.graphs, pictures, z_mean) for p, of in precisions.items()
+    }
+    return golden_bytes(pictures, z_mean, expected)

@@ -1,0 +1,40 @@
+"""From a SavedModel to .tflite graphs, float32 and int8.
+
+int8 graphs take uint8 pictures and float codes, and give float outputs: only what lies between is
+quantised, weights per channel, activations by the ranges that a representative set shows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+import tensorflow as tf
+
+REPRESENTATIVE = 200  # examples; ranges settle well before
+
+
+def to_float32(saved_model, role: str) -> bytes:
+    """The signature `role` of the SavedModel as a float32 graph."""
+    return _converter(saved_model, role).convert()
+
+
+def to_int8(saved_model, role: str, inputs: Iterable[dict[str, np.ndarray]]) -> bytes:
+    """The signature `role` quantised to int8.
+
+    inputs: examples that the graph will meet, each {tensor name: array with a batch of one}. They
+        must span what matters: an activation beyond all that they show saturates.
+    """
+    converter = _converter(saved_model, role)
+    converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    examples = list(inputs)[:REPRESENTATIVE]
+    converter.representative_dataset = lambda: ((role, example) for example in examples)
+    return converter.convert()
+
+
+def _converter(saved_model, role: str) -> tf.lite.TFLiteConverter:
+    converter = tf.lite.TFLiteConverter.from_saved_model(str(saved_model), signature_keys=[role])
+    # Neither custom nor TensorFlow ops: no runner on a device has them.
+    converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
+    converter.allow_custom_ops = False
+    return converter

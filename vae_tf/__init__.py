@@ -1,0 +1,53 @@
+"""Variational autoencoders at work: trained on good parts, exported to TFLite, run on a device.
+
+    from vae_tf import VAE, load_data
+
+The names below are imported when first used, so that `python -m vae_tf --help` does not wait for
+TensorFlow.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "VAE": "vae_tf.vae",
+    "Config": "vae_tf.config",
+    "DataConfig": "vae_tf.config",
+    "Detector": "vae_tf.detector",
+    "Run": "vae_tf.run",
+    "evaluate": "vae_tf.evaluate",
+    "load_data": "vae_tf.data",
+    "load_test": "vae_tf.data",
+    "train": "vae_tf.train",
+}
+__all__ = [
+    "VAE",
+    "Config",
+    "DataConfig",
+    "Detector",
+    "Run",
+    "__version__",
+    "evaluate",
+    "load_data",
+    "load_test",
+    "train",
+]
+
+if TYPE_CHECKING:
+    from vae_tf.config import Config, DataConfig
+    from vae_tf.data import load_data, load_test
+    from vae_tf.detector import Detector
+    from vae_tf.evaluate import evaluate
+    from vae_tf.run import Run
+    from vae_tf.train import train
+    from vae_tf.vae import VAE
+
+
+def __getattr__(name: str):
+    if name not in _HOMES:
+        raise AttributeError(f"module 'vae_tf' has no attribute {name!r}")
+    return getattr(importlib.import_module(_HOMES[name]), name)

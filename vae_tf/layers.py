@@ -1,0 +1,85 @@
+"""Layers that are particular to VAEs."""
+
+from __future__ import annotations
+
+import keras
+from keras import ops
+
+
+@keras.saving.register_keras_serializable(package="vae_tf")
+class Sampling(keras.layers.Layer):
+    """z = z_mean + exp(z_log_var / 2) * eps, the reparameterised draw of Kingma & Welling (2014).
+
+    Always random: where no noise is wanted, use `z_mean` instead. The state of the generator is
+    saved with the weights, so a resumed run draws the noise that the uninterrupted one would have
+    drawn.
+
+    Args:
+        seed: int, or None for one that follows `keras.utils.set_random_seed`.
+    """
+
+    def __init__(self, seed=None, **kwargs):
+        super().__init__(**kwargs)
+        self.seed = seed
+        self.seed_generator = keras.random.SeedGenerator(seed)
+        self.built = True
+
+    def call(self, inputs, seed=None):
+        """Draws z.
+
+        Args:
+            inputs: `(z_mean, z_log_var)`, each (B, latent).
+            seed: int for a draw that leaves the layer's own generator untouched.
+
+        Returns:
+            (B, latent).
+        """
+        z_mean, z_log_var = inputs
+        seed = self.seed_generator if seed is None else seed
+        eps = keras.random.normal(ops.shape(z_mean), dtype=z_mean.dtype, seed=seed)
+        return z_mean + ops.exp(0.5 * z_log_var) * eps
+
+    def compute_output_shape(self, input_shape):
+        return input_shape[0]
+
+    # Keras leaves generators out of weight files.
+    def save_own_variables(self, store):
+        super().save_own_variables(store)
+        store["seed_generator_state"] = self.seed_generator.state
+
+    def load_own_variables(self, store):
+        self.seed_generator.state.assign(store["seed_generator_state"])
+
+    def get_config(self):
+        return {**super().get_config(), "seed": self.seed}
+
+
+@keras.saving.register_keras_serializable(package="vae_tf")
+class Bound(keras.layers.Layer):
+    """Clips to [low, high] and, while training, lets the gradient pass as if it did not.
+
+    For log-variances, whose exponential must not overflow. A plain clip would hold a value outside
+    for ever, as no gradient reaches it. A soft bound (tanh, softplus) would cost most of the steps
+    of an int8 graph, where minimum and maximum cost none.
+    """
+
+    def __init__(self, low=-12.0, high=12.0, **kwargs):
+        super().__init__(**kwargs)
+        if not low < high:
+            raise ValueError(f"`low` must be below `high`. Received: low={low}, high={high}")
+        self.low = float(low)
+        self.high = float(high)
+        self.built = True
+
+    def call(self, x, training=False):
+        clipped = ops.clip(x, self.low, self.high)
+        if not training:
+            return clipped
+        # The bracket is exactly zero, so both modes give the same values.
+        return ops.stop_gradient(clipped) + (x - ops.stop_gradient(x))
+
+    def compute_output_shape(self, input_shape):
+        return input_shape
+
+    def get_config(self):
+        return {**super().get_config(), "low": self.low, "high": self.high}

@@ -1,0 +1,244 @@
+"""Encoders and decoders: small, and made of layers that fold and quantise well.
+
+Pictures go through strided convolutions and come back through nearest resizing and convolutions,
+never through transposed ones, which leave checkerboards (Odena et al., "Deconvolution and
+Checkerboard Artifacts", 2016) and are harder on int8. Every function returns a `keras.Model` whose
+variables exist.
+
+An encoder maps x to `{"z_mean": (B, latent), "z_log_var": (B, latent)}`; a decoder maps z, (B,
+latent), to the parameters of the likelihood, (B, ..., channels * parameters).
+"""
+
+from __future__ import annotations
+
+import math
+import numbers
+import random
+
+import keras
+from keras import layers
+
+from vae_tf.layers import Bound
+
+MIN_SIDE = 16
+_COARSEST_SIDE = 8
+_COARSEST_AREA = 160
+# Channels between the picture part and the dense part, where most weights would otherwise be.
+_NECK = 16
+# Small data sets have few steps an epoch: Keras' 0.99 would still remember the initial statistics.
+_BATCH_NORM_MOMENTUM = 0.9
+
+
+def conv_encoder(shape, latent_dim, widths=None, seed=None):
+    """Encoder for pictures.
+
+    Args:
+        shape: (H, W, C); H and W at least 16, odd or even, equal or not.
+        latent_dim: number of latents.
+        widths: channels after each halving of the picture, finest first; one halving for each.
+            None: sized to the picture, see `default_widths`.
+        seed: int for the initial weights, or None to follow `keras.utils.set_random_seed`.
+
+    Returns:
+        A `keras.Model` from (B, H, W, C) to a dict of `z_mean` and `z_log_var`, each (B, latent).
+
+    Raises:
+        ValueError: an argument is out of range.
+    """
+    shape, widths = _picture_arguments(shape, widths)
+    latent_dim = _at_least_one("latent_dim", latent_dim)
+    init = _initialisers(seed)
+    x = inputs = keras.Input(shape, name="image")
+    for width in widths:
+        x = _conv_block(x, width, init, strides=2)
+    x = _conv_block(x, _NECK, init, kernel_size=1)
+    return keras.Model(inputs, _posterior(layers.Flatten()(x), latent_dim, init), name="encoder")
+
+
+def conv_decoder(shape, latent_dim, widths=None, parameters=1, seed=None):
+    """Decoder for pictures, the mirror of `conv_encoder` with the same arguments.
+
+    Args:
+        shape: (H, W, C) of the picture.
+        latent_dim: number of latents.
+        widths: as given to `conv_encoder`.
+        parameters: maps for each channel, the `parameters` of the likelihood.
+        seed: int for the initial weights, or None to follow `keras.utils.set_random_seed`.
+
+    Returns:
+        A `keras.Model` from (B, latent) to (B, H, W, C * parameters), without an activation.
+
+    Raises:
+        ValueError: an argument is out of range.
+    """
+    (height, width, channels), widths = _picture_arguments(shape, widths)
+    latent_dim = _at_least_one("latent_dim", latent_dim)
+    parameters = _at_least_one("parameters", parameters)
+    init = _initialisers(seed)
+    sizes = _sizes(height, width, len(widths))
+    inputs = keras.Input((latent_dim,), name="z")
+    x = layers.Dense(math.prod(sizes[-1]) * _NECK, activation="relu", kernel_initializer=init())(
+        inputs
+    )
+    x = layers.Reshape((*sizes[-1], _NECK))(x)
+    x = _conv_block(x, widths[-1], init, kernel_size=1)
+    for level in reversed(range(len(widths))):
+        x = layers.UpSampling2D(2, interpolation="nearest")(x)
+        surplus = [
+            2 * small - large for small, large in zip(*sizes[level : level + 2][::-1], strict=True)
+        ]
+        if any(surplus):
+            x = layers.Cropping2D(tuple((0, n) for n in surplus))(x)
+        if level:
+            x = _conv_block(x, widths[level - 1], init)
+    outputs = layers.Conv2D(
+        channels * parameters, 3, padding="same", kernel_initializer=init(), name="params"
+    )(x)
+    return keras.Model(inputs, outputs, name="decoder")
+
+
+def dense_encoder(size, latent_dim, hidden=(400,), seed=None):
+    """Encoder for vectors, (B, size) to a dict of `z_mean` and `z_log_var`, each (B, latent).
+
+    Args:
+        size: length of a vector.
+        latent_dim: number of latents.
+        hidden: units of each hidden layer, from the data inwards.
+        seed: int for the initial weights, or None to follow `keras.utils.set_random_seed`.
+
+    Raises:
+        ValueError: an argument is out of range.
+    """
+    size = _at_least_one("size", size)
+    latent_dim = _at_least_one("latent_dim", latent_dim)
+    hidden = _whole_numbers("hidden", hidden)
+    init = _initialisers(seed)
+    x = inputs = keras.Input((size,), name="x")
+    for units in hidden:
+        x = layers.Dense(units, activation="relu", kernel_initializer=init())(x)
+    return keras.Model(inputs, _posterior(x, latent_dim, init), name="encoder")
+
+
+def dense_decoder(size, latent_dim, hidden=(400,), parameters=1, seed=None):
+    """Decoder for vectors, (B, latent) to (B, size * parameters), the mirror of `dense_encoder`.
+
+    Args:
+        size: length of a vector.
+        latent_dim: number of latents.
+        hidden: as given to `dense_encoder`.
+        parameters: outputs for each element, the `parameters` of the likelihood.
+        seed: int for the initial weights, or None to follow `keras.utils.set_random_seed`.
+
+    Raises:
+        ValueError: an argument is out of range.
+    """
+    size = _at_least_one("size", size)
+    latent_dim = _at_least_one("latent_dim", latent_dim)
+    hidden = _whole_numbers("hidden", hidden)
+    parameters = _at_least_one("parameters", parameters)
+    init = _initialisers(seed)
+    x = inputs = keras.Input((latent_dim,), name="z")
+    for units in reversed(hidden):
+        x = layers.Dense(units, activation="relu", kernel_initializer=init())(x)
+    outputs = layers.Dense(size * parameters, kernel_initializer=init(), name="params")(x)
+    return keras.Model(inputs, outputs, name="decoder")
+
+
+def default_widths(shape):
+    """Channels for each halving of an (H, W, C) picture, finest first.
+
+    Halves until the smaller side is at most 8 px, further for long pictures, and starts the
+    narrower the larger the picture is, since the finest levels cost the most.
+    """
+    height, width, _ = _picture_shape(shape)
+    levels = 0
+    while True:
+        levels += 1
+        small = _sizes(height, width, levels)[-1]
+        if min(small) <= 4:
+            break
+        if min(small) <= _COARSEST_SIDE and math.prod(small) <= _COARSEST_AREA:
+            break
+    first = {1: 32, 2: 32, 3: 24, 4: 16}.get(levels, 8)
+    return tuple(min(first * 2**level, 96) for level in range(levels))
+
+
+def _conv_block(x, width, init, kernel_size=3, strides=1):
+    x = layers.Conv2D(
+        width,
+        kernel_size,
+        strides=strides,
+        padding="same",
+        use_bias=False,
+        kernel_initializer=init(),
+    )(x)
+    # Synchronised: else every replica has statistics of its own, and only the first's are saved.
+    x = layers.BatchNormalization(momentum=_BATCH_NORM_MOMENTUM, synchronized=True)(x)
+    return layers.ReLU()(x)
+
+
+def _posterior(features, latent_dim, init):
+    # Two heads rather than one cut in half: in int8 each has its own scale.
+    mean = layers.Dense(latent_dim, kernel_initializer=init(), name="z_mean")
+    log_var = layers.Dense(latent_dim, kernel_initializer=init(), name="z_log_var_raw")
+    return {
+        "z_mean": mean(features),
+        "z_log_var": Bound(-12.0, 12.0, name="z_log_var")(log_var(features)),
+    }
+
+
+def _initialisers(seed):
+    """A function that gives each layer an initialiser with a seed of its own."""
+    # Python's generator is one of those that `keras.utils.set_random_seed` sets.
+    seeds = random.Random(random.getrandbits(32) if seed is None else seed)
+    return lambda: keras.initializers.GlorotUniform(seed=seeds.getrandbits(31))
+
+
+def _sizes(height, width, levels):
+    """Height and width before, and after each of, `levels` halvings; odd sides round up."""
+    sizes = [(height, width)]
+    for _ in range(levels):
+        sizes.append(tuple((side + 1) // 2 for side in sizes[-1]))
+    return sizes
+
+
+def _picture_arguments(shape, widths):
+    shape = _picture_shape(shape)
+    if widths is None:
+        return shape, default_widths(shape)
+    widths = _whole_numbers("widths", widths)
+    # The coarsest picture keeps at least 2 px a side.
+    most = math.ceil(math.log2(min(shape[:2]))) - 1
+    if not 1 <= len(widths) <= most:
+        raise ValueError(
+            f"`widths` must have 1 to {most} entries, one for each halving of a picture of shape "
+            f"{shape}. Received: widths={widths}"
+        )
+    return shape, widths
+
+
+def _picture_shape(shape):
+    try:
+        height, width, channels = _whole_numbers("shape", shape)
+    except ValueError:
+        raise ValueError(
+            f"`shape` must be (height, width, channels), whole numbers. Received: shape={shape}"
+        ) from None
+    if min(height, width) < MIN_SIDE:
+        raise ValueError(
+            f"`shape` must have a height and a width of at least {MIN_SIDE} px. "
+            f"Received: shape={shape}"
+        )
+    return height, width, channels
+
+
+def _whole_numbers(name, values):
+    if not isinstance(values, (tuple, list)):
+        raise ValueError(f"`{name}` must be a tuple of whole numbers. Received: {name}={values!r}")
+    return tuple(_at_least_one(name, value) for value in values)
+
+
+def _at_least_one(name, value):
+    if isinstance(value, bool) or not isinstance(value, numbers.Integral) or value < 1:
+        raise ValueError(f"`{name}` must be a whole number, 1 or more. Received: {name}={value!r}")
+    return int(value)

@@ -1,0 +1,166 @@
+"""From pictures of good parts to a finished run directory."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+
+import keras
+import tensorflow as tf
+
+from vae_tf.callbacks import CollapseWarning
+from vae_tf.checkpoint import Checkpoint
+from vae_tf.config import Config
+from vae_tf.data import Splits, load_data
+from vae_tf.detector import Detector
+from vae_tf.errors import RunError
+from vae_tf.progress import ProgressBar
+from vae_tf.results import plot_training
+from vae_tf.run import Run
+from vae_tf.vae import VAE
+
+# An epoch has about this many steps, however few the pictures: it is the grain of checkpoints,
+# validation and early stopping.
+_STEPS_PER_EPOCH = 50
+_STEPS_PER_EXECUTION = 10
+
+
+def train(config: Config, folder, resume: bool = False, callbacks=(), say=print) -> Run:
+    """Trains, calibrates and saves; all that it makes lies in `folder`.
+
+    config: everything that decides the run. folder: of the run, see `vae_tf.run`.
+    resume: go on with the run in `folder` from its last epoch; a finished one is left as it is.
+    callbacks: further Keras callbacks. say: takes the lines meant for a person.
+    Raises: UserError (DataError, RunError) on what the user can mend; the run can then be resumed.
+    """
+    # Seeds and deterministic kernels: the same run twice gives the same weights on one machine.
+    keras.utils.set_random_seed(config.seed)
+    tf.config.experimental.enable_op_determinism()
+    if resume and (Path(folder) / "config.json").exists():
+        run = Run.open(folder)
+        _check_same(run.config, config, folder)
+        if run.finished:
+            say(f"{folder} is finished already")
+            return run
+        splits = load_splits(run.config, run.data_folder, run.spec)
+    else:
+        splits = load_splits(config, Path(folder) / "data")
+        run = Run.create(folder, config, splits.spec)
+    for line in splits.summary():
+        say(line)
+    run.write("splits.json", json.dumps(splits.to_json(), indent=1).encode())
+    vae = fit(run, splits, callbacks, say)
+    detector = Detector(vae).fit(splits.train)
+    detector.calibrate(splits.calibration, run.config.false_alarm_rate)
+    run.save_vae(vae)
+    plot_training(run, vae, splits.validation if len(splits.validation) else splits.train)
+    run.save_detector(detector)
+    say(f"threshold {detector.calibrated.threshold:.4g}: {detector.calibrated.note}")
+    return run
+
+
+def load_splits(config: Config, cache_dir, spec=None) -> Splits:
+    """The pictures of a config, split as it says. spec: the model's input, where it is fixed."""
+    data = config.data
+    return load_data(
+        data.source,
+        size=(spec.height, spec.width) if spec else data.size,
+        channels=spec.channels if spec else data.channels,
+        data_dir=data.data_dir,
+        normal_class=data.normal_class,
+        group_by=data.group_by,
+        calibration=data.calibration,
+        seed=config.seed,
+        cache_dir=cache_dir,
+        limit=data.limit,
+    )
+
+
+def build_vae(config: Config, shape: tuple[int, int, int]) -> VAE:
+    """An untrained VAE for pictures of `shape`, (H, W, C), compiled without a schedule."""
+    return VAE.for_pictures(
+        shape,
+        latent_dim=config.latent_dim,
+        likelihood=config.likelihood,
+        beta=config.beta,
+        seed=config.seed,
+    )
+
+
+def fit(run: Run, splits: Splits, callbacks=(), say=print) -> VAE:
+    """Trains the run's VAE from its last checkpoint on; returns it with its best weights."""
+    config = run.config
+    batch = min(config.batch_size, len(splits.train))
+    pass_steps = len(splits.train) // batch
+    passes = max(1, round(_STEPS_PER_EPOCH / pass_steps))
+    steps = min(passes * pass_steps, config.steps)
+    epochs = math.ceil(config.steps / steps)
+
+    vae = build_vae(config, splits.spec.shape)
+    schedule = keras.optimizers.schedules.CosineDecay(config.learning_rate, epochs * steps, 0.01)
+    vae.compile(keras.optimizers.Adam(schedule), steps_per_execution=_divisor(steps))
+    vae.optimizer.build(vae.trainable_variables)
+    monitor = "val_loss" if len(splits.validation) else "loss"
+    checkpoint = Checkpoint(
+        run.path("checkpoint", "state.json").parent,
+        run.folder / "history.csv",
+        monitor,
+        patience=max(5, math.ceil(epochs / 5)),
+    )
+    checkpoint.restore(vae)
+    say(f"{vae.count_params():,} weights; at most {epochs} epochs of {steps} steps of {batch}")
+    if checkpoint.epoch < epochs and not checkpoint.exhausted:
+        vae.fit(
+            splits.train.dataset(
+                batch, config.seed, start_epoch=checkpoint.epoch * passes, drop_remainder=True
+            ),
+            epochs=epochs,
+            initial_epoch=checkpoint.epoch,
+            shuffle=False,  # the dataset is shuffled, reproducibly
+            steps_per_epoch=steps,
+            validation_data=_validation(splits, batch),
+            callbacks=[
+                CollapseWarning(),
+                ProgressBar(checkpoint.epoch * steps, epochs * steps, steps),
+                keras.callbacks.TensorBoard(str(run.folder / "tensorboard"), write_graph=False),
+                *callbacks,
+                checkpoint,
+            ],
+            verbose=0,
+        )
+    checkpoint.restore_best(vae)
+    best = checkpoint.rows[checkpoint.best_epoch - 1]
+    say(
+        f"best epoch {checkpoint.best_epoch} of {checkpoint.epoch}: {monitor} {best[monitor]:.1f} "
+        f"nats, {best['active_units']:.0f} of {vae.latent_dim} latents active"
+    )
+    return vae
+
+
+def _validation(splits: Splits, batch: int):
+    return splits.validation.dataset(batch, epochs=1) if len(splits.validation) else None
+
+
+def _divisor(steps: int) -> int:
+    """The most steps an execution, up to ten, that an epoch is a multiple of."""
+    return max(k for k in range(1, _STEPS_PER_EXECUTION + 1) if steps % k == 0)
+
+
+def _check_same(old: Config, new: Config, folder) -> None:
+    """A resumed run goes on as it was begun. Raises: RunError naming what differs."""
+    differing = [
+        f"{name} {old_value!r}, now {getattr(new, name)!r}"
+        for name, old_value in vars(old).items()
+        if name != "data" and old_value != getattr(new, name)
+    ]
+    differing += [
+        f"{name} {old_value!r}, now {getattr(new.data, name)!r}"
+        for name, old_value in vars(old.data).items()
+        if old_value != getattr(new.data, name)
+    ]
+    if differing:
+        raise RunError(
+            f"{folder} was begun with {'; '.join(differing)}; resume with the same options, "
+            "or train into another folder"
+        )
