@@ -10,8 +10,8 @@ from edge.errors import UserError
 PRESETS = {
     # steps of training at most; early stopping may end sooner
     "quick": {"steps": 500},
-    "standard": {"steps": 4000},
-    "best": {"steps": 16000},
+    "standard": {"steps": 2000},
+    "best": {"steps": 8000},
 }
 
 
@@ -43,7 +43,7 @@ class Config:
     latent_dim: int = 64
     beta: float = 1.0
     batch_size: int = 32
-    steps: int = 4000
+    steps: int = 2000
     learning_rate: float = 1e-3
     false_alarm_rate: float = DEFAULT_RATE
     seed: int = 0

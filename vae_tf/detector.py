@@ -20,6 +20,7 @@ from edge.score import ScoreSpec, score_map, smooth
 from vae_tf.data import Pictures
 
 BATCH = 32
+_PRIOR_PICTURES = 30  # how many pictures' worth the picture-wide error weighs at each place
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,7 +36,7 @@ class Scored:
 
 def default_score(height: int, width: int) -> ScoreSpec:
     """Windows and the share of pixels in proportion to the picture."""
-    window = max(1, round(min(height, width) / 24))
+    window = max(1, round(min(height, width) / 16))
     return ScoreSpec(window=window + 1 - window % 2, top=0.02)
 
 
@@ -73,10 +74,15 @@ class Detector:
         total = np.zeros(self.scale.shape)
         for _, maps in self._batches(good):
             total += np.square(maps, dtype=np.float64).sum(axis=0)
-        rms = smooth(np.sqrt(total / len(good)), self.score.window)
+        local = np.square(smooth(np.sqrt(total / len(good)), self.score.window), dtype=np.float64)
+        # A few pictures do not tell one place from another; the whole picture then counts for more.
+        overall = local.mean()
+        rms = np.sqrt(
+            (len(good) * local + _PRIOR_PICTURES * overall) / (len(good) + _PRIOR_PICTURES)
+        )
         # Where good pictures never differ (a white background), the error is next to nothing; the
         # floor keeps a grey level of noise there from counting as a defect.
-        self.scale = np.maximum(rms, max(0.2 * float(rms.mean()), 0.5 / 255)).astype(np.float32)
+        self.scale = np.maximum(rms, max(0.2 * np.sqrt(overall), 0.5 / 255)).astype(np.float32)
         self._outputs = None
         return self
 
