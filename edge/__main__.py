@@ -9,21 +9,39 @@ import sys
 
 from edge.errors import UserError
 
+_MAX_THREADS = 256
+
 
 def main(arguments=None) -> int:
     """Runs one command. Returns the exit status: 2 on bad input, after one line on stderr."""
     options = _parser().parse_args(arguments)
     try:
-        return options.run(options)
+        status = options.run(options)
+        if sys.stdout is not None:
+            sys.stdout.flush()
+        return status
     except UserError as error:
-        print(f"edge {options.command}: {error}", file=sys.stderr)
-        return 2
+        return _complain(options.command, str(error))
+    except ImportError as error:
+        return _complain(options.command, f"{error}; `python -m edge doctor` tells what to do")
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:
-        # The reader has what it wanted (`| head`); keep Python from failing on the last flush.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _drop_output()  # the reader has what it wanted (`| head`)
         return 0
+    except OSError as error:  # a full disk behind `> file`
+        _drop_output()
+        return _complain(options.command, f"cannot go on: {error}")
+
+
+def _complain(command: str, message: str) -> int:
+    print(f"edge {command}: {message}", file=sys.stderr)
+    return 2
+
+
+def _drop_output() -> None:
+    """Keeps Python from failing once more on the last flush."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -32,8 +50,12 @@ def _parser() -> argparse.ArgumentParser:
 
     check = commands.add_parser("check", help="judge pictures: a JSON line each")
     _add_bundle(check)
-    check.add_argument("paths", nargs="+", metavar="PATH", help="picture files or folders of them")
-    check.add_argument("--heatmaps", metavar="DIR", help="write each heat map over its picture")
+    check.add_argument(
+        "paths", nargs="+", type=_path, metavar="PATH", help="picture files or folders of them"
+    )
+    check.add_argument(
+        "--heatmaps", type=_path, metavar="DIR", help="write each heat map over its picture"
+    )
     check.add_argument("--exit-code", action="store_true", help="status 1 where a picture failed")
     _add_interpreter_options(check)
     check.set_defaults(run=_check)
@@ -53,7 +75,9 @@ def _parser() -> argparse.ArgumentParser:
 
     calibrate = commands.add_parser("calibrate", help="a new threshold from good pictures")
     _add_bundle(calibrate)
-    calibrate.add_argument("folder", metavar="FOLDER", help="good pictures taken on this device")
+    calibrate.add_argument(
+        "folder", type=_path, metavar="FOLDER", help="good pictures taken on this device"
+    )
     calibrate.add_argument(
         "--false-alarm-rate", type=float, metavar="R", help="default: the bundle's own"
     )
@@ -62,19 +86,35 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _add_bundle(parser) -> None:
-    parser.add_argument("bundle", metavar="BUNDLE", help="the folder that `export` wrote")
+    parser.add_argument(
+        "bundle", type=_path, metavar="BUNDLE", help="the folder that `export` wrote"
+    )
 
 
 def _add_interpreter_options(parser) -> None:
     parser.add_argument("--precision", choices=("float32", "int8"), help="default: int8")
-    parser.add_argument("--threads", type=_positive, default=1, metavar="N", help="default: 1")
+    parser.add_argument("--threads", type=_threads, default=1, metavar="N", help="default: 1")
 
 
 def _positive(text: str) -> int:
-    number = int(text)
+    number = int(text) if text.isdecimal() and len(text) < 10 else 0
     if number < 1:
-        raise argparse.ArgumentTypeError(f"expected a whole number from 1, got {text}")
+        raise argparse.ArgumentTypeError(f"expected a whole number from 1, got {text!r}")
     return number
+
+
+def _threads(text: str) -> int:
+    number = _positive(text)
+    if number > _MAX_THREADS:
+        raise argparse.ArgumentTypeError(f"expected at most {_MAX_THREADS} threads, got {number}")
+    return number
+
+
+def _path(text: str) -> str:
+    # An unset shell variable; taken as a path it would be the current folder.
+    if not text:
+        raise argparse.ArgumentTypeError("expected a path, got an empty one")
+    return text
 
 
 def _check(options) -> int:
@@ -84,7 +124,7 @@ def _check(options) -> int:
         options.bundle, options.paths, options.heatmaps, options.precision, options.threads
     )
     if unreadable:
-        print(f"edge check: {unreadable} could not be checked", file=sys.stderr)
+        print(f"edge check: {unreadable} of the pictures could not be checked", file=sys.stderr)
         return 2
     return 1 if options.exit_code and failed else 0
 
@@ -128,4 +168,6 @@ def _calibrate(options) -> int:
 
 
 if __name__ == "__main__":
+    if sys.stdout is not None:  # a file name need not be text that the terminal can show
+        sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
     sys.exit(main())

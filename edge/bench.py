@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 
@@ -58,8 +59,8 @@ def peak_rss_mb() -> float:
     """The most memory this process has had resident, in MiB; 0 where the system does not tell."""
     try:
         # Not getrusage: on Linux its maximum goes back to before exec, to whoever started us.
-        with open("/proc/self/status") as status:
-            return next(int(line.split()[1]) / 1024 for line in status if line.startswith("VmHWM"))
+        status = Path("/proc/self/status").read_text()
+        return next(int(s.split()[1]) / 1024 for s in status.splitlines() if s.startswith("VmHWM"))
     except (OSError, StopIteration):
         pass
     try:

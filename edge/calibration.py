@@ -41,6 +41,7 @@ class Calibration(NamedTuple):
     def p_value(self, score: float) -> float:
         """How rare a score as high as this is among good pictures, in (0, 1]."""
         scores = np.asarray(self.scores)
+        score = math.inf if math.isnan(score) else score
         if self.method == TAIL:
             tail = _Tail.fit(scores)
             if score > tail.start:
@@ -75,8 +76,7 @@ def calibrate(
     rate: the share of good pictures that may fail, in (0, 0.5].
     Raises: CalibrationError on too few scores, scores that are no numbers, a rate out of range.
     """
-    if not 0 < rate <= 0.5:
-        raise CalibrationError(f"expected a false-alarm rate in (0, 0.5], got {rate}")
+    check_rate(rate)
     ordered = np.sort(np.asarray(scores, dtype=np.float64).ravel())
     if ordered.size < MIN_SCORES:
         raise CalibrationError(
@@ -84,11 +84,17 @@ def calibrate(
         )
     if not np.isfinite(ordered).all():
         raise CalibrationError("expected finite scores, got NaN or infinity; train again")
-    threshold = _threshold(ordered, rate)
-    # Above 1/2 a "warning" would be the rule; the median is as far down as it makes sense.
-    warn_threshold = min(_threshold(ordered, min(0.5, WARN_FACTOR * rate)), threshold)
     method = CONFORMAL if _allowed(ordered.size, rate) >= 0 else TAIL
+    threshold = _threshold(ordered, rate, method)
+    # Above 1/2 a "warning" would be the rule; the median is as far down as it makes sense.
+    warn_threshold = min(_threshold(ordered, min(0.5, WARN_FACTOR * rate), method), threshold)
     return Calibration(tuple(ordered.tolist()), float(rate), threshold, warn_threshold, method)
+
+
+def check_rate(rate: float) -> None:
+    """Raises: CalibrationError on a false-alarm rate outside (0, 0.5]."""
+    if not 0 < rate <= 0.5:
+        raise CalibrationError(f"expected a false-alarm rate in (0, 0.5], got {rate}")
 
 
 def _conformal_p_value(scores: np.ndarray, score: float) -> float:
@@ -101,11 +107,13 @@ def _allowed(n: int, rate: float) -> int:
     return math.floor(rate * (n + 1) + 1e-9) - 1
 
 
-def _threshold(scores: np.ndarray, rate: float) -> float:
-    allowed = _allowed(scores.size, rate)
-    if allowed >= 0:
-        return float(scores[scores.size - 1 - allowed])
-    return _Tail.fit(scores).score_at(rate)
+def _threshold(scores: np.ndarray, rate: float, method: str) -> float:
+    """The score with a p-value of `rate`, by the same method as `Calibration.p_value`."""
+    if method == TAIL:
+        tail = _Tail.fit(scores)
+        if rate < tail.mass:
+            return tail.score_at(rate)
+    return float(scores[scores.size - 1 - _allowed(scores.size, rate)])
 
 
 class _Tail(NamedTuple):

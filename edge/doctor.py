@@ -8,10 +8,7 @@ import sys
 import zlib
 from typing import Iterator
 
-import numpy as np
-
 from edge.errors import UserError
-from edge.interpreter import Graph, find_interpreter
 
 _MIN_PYTHON = (3, 9)
 _MIN_GLIBC = (2, 34)  # of the ai-edge-litert wheels
@@ -37,6 +34,10 @@ def doctor() -> Iterator:
     yield from _interpreter()
 
 
+def _absent(package: str, error: ImportError) -> tuple:
+    return False, f"{package}: {error}; run `pip install -r edge/requirements.txt`"
+
+
 def _libc() -> tuple:
     name, version = platform.libc_ver()
     if name != "glibc":
@@ -48,8 +49,11 @@ def _libc() -> tuple:
 
 
 def _pillow() -> tuple:
-    from PIL import Image, features
-    from PIL import __version__ as version
+    try:
+        from PIL import Image, features
+        from PIL import __version__ as version
+    except ImportError as error:
+        return _absent("Pillow", error)
 
     missing = [codec for codec in ("jpg", "zlib") if not features.check(codec)]
     if missing:
@@ -58,6 +62,13 @@ def _pillow() -> tuple:
 
 
 def _interpreter() -> Iterator:
+    try:
+        import numpy as np
+
+        from edge.interpreter import Graph, find_interpreter
+    except ImportError as error:
+        yield _absent("NumPy", error)
+        return
     try:
         distribution, _ = find_interpreter()
     except UserError as error:

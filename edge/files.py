@@ -40,6 +40,8 @@ def write_error(path, error: OSError) -> UserError:
         errno.EROFS: "the disk is read-only; choose another place",
         errno.EACCES: "no permission to write there; choose another place",
         errno.EPERM: "no permission to write there; choose another place",
+        errno.EEXIST: "expected a folder, and there is a file of that name; choose another place",
+        errno.ENOTDIR: "a part of its path is a file, no folder; choose another place",
     }.get(error.errno or 0, error.strerror or str(error))
     return UserError(f"cannot write {path}: {reason}")
 

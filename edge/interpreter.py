@@ -15,13 +15,21 @@ PACKAGES = {  # distribution -> module, in order of preference
 
 
 def find_interpreter() -> tuple:
-    """Returns (distribution name, Interpreter class). Raises: InterpreterError if none imports."""
+    """Returns (distribution name, Interpreter class). Raises: InterpreterError if none works."""
     failures = []
     for distribution, module in PACKAGES.items():
         try:
-            return distribution, importlib.import_module(module).Interpreter
+            interpreter_class = importlib.import_module(module).Interpreter
         except ImportError as error:
             failures.append(f"{distribution}: {error}")
+            continue
+        # The import succeeds; the first graph would fail with pages from C.
+        if distribution == "tflite-runtime" and int(np.__version__.split(".")[0]) > 1:
+            raise InterpreterError(
+                f"tflite-runtime needs NumPy 1, this is NumPy {np.__version__}; "
+                "run `pip install 'numpy<2'`"
+            )
+        return distribution, interpreter_class
     raise InterpreterError(
         f"no LiteRT interpreter could be imported ({'; '.join(failures)}); "
         "run `pip install -r edge/requirements.txt`"
@@ -39,12 +47,9 @@ class Graph:
             self._interpreter.allocate_tensors()
             (signature,) = self._interpreter.get_signature_list()
             runner = self._interpreter.get_signature_runner(signature)
-        except (ValueError, RuntimeError) as error:
-            hint = ""
-            if "numpy" in str(error).lower() or "_ARRAY_API" in str(error):
-                hint = "; tflite-runtime needs `pip install 'numpy<2'`"
+        except (ValueError, RuntimeError, SystemError) as error:
             message = " ".join(str(error).split())
-            raise InterpreterError(f"{distribution} refuses the graph: {message}{hint}") from None
+            raise InterpreterError(f"{distribution} refuses the graph: {message}") from None
         self.inputs = {n: _tensor(d) for n, d in runner.get_input_details().items()}
         self.outputs = {n: _tensor(d) for n, d in runner.get_output_details().items()}
 

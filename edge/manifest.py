@@ -125,7 +125,9 @@ def _parsed(content: bytes, path: Path) -> Manifest:
 def _digest(content: bytes, digest: str) -> str:
     if len(digest) != 64:
         return ""
-    return hashlib.sha256(content.replace(digest.encode(), _NO_DIGEST.encode(), 1)).hexdigest()
+    return hashlib.sha256(
+        content.replace(digest.encode("utf-8", "replace"), _NO_DIGEST.encode(), 1)
+    ).hexdigest()
 
 
 def _from_record(record: dict) -> Manifest:
@@ -140,6 +142,8 @@ def _from_record(record: dict) -> Manifest:
         role: {p: _graph(g) for p, g in by_precision.items()}
         for role, by_precision in record["graphs"].items()
     }
+    if not graphs.get("detector"):
+        raise ValueError("no detector among the graphs")
     calibrations = {
         p: Calibration(**{**c, "scores": tuple(map(float, c["scores"]))})
         for p, c in record["calibration"].items()

@@ -9,10 +9,14 @@ same on every machine; grey is ITU-R 601 luma, as Pillow's mode "L" computes it.
 from __future__ import annotations
 
 import os
+import re
+from contextlib import nullcontext
+from pathlib import Path
 from typing import BinaryIO, NamedTuple, Union
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
+from PIL.Image import Resampling, Transpose  # an ImportError before Pillow 9.1
 
 from edge.errors import PictureError
 
@@ -21,13 +25,13 @@ PICTURE_SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".ppm", ".pgm", ".tif", ".t
 
 _EXIF_ORIENTATION = 0x0112
 _TRANSPOSE = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
+    2: Transpose.FLIP_LEFT_RIGHT,
+    3: Transpose.ROTATE_180,
+    4: Transpose.FLIP_TOP_BOTTOM,
+    5: Transpose.TRANSPOSE,
+    6: Transpose.ROTATE_270,
+    7: Transpose.TRANSVERSE,
+    8: Transpose.ROTATE_90,
 }
 
 
@@ -55,9 +59,10 @@ def read_picture(source: Union[str, os.PathLike, BinaryIO]) -> np.ndarray:
     Raises: PictureError for what cannot be decoded to that without a choice that is the user's
         to make: 16 bits a channel, CMYK, several frames, transparent pixels, under 8 pixels a side.
     """
-    name = str(getattr(source, "name", source))
+    is_path = isinstance(source, (str, os.PathLike))
+    name = str(source if is_path else getattr(source, "name", source))
     try:
-        with Image.open(source) as picture:  # type: ignore[arg-type]
+        with _opened(source) as file, Image.open(file) as picture:
             _refuse_ambiguous(picture, name)
             return _decoded(picture, name)
     except PictureError:
@@ -76,6 +81,13 @@ def read_picture(source: Union[str, os.PathLike, BinaryIO]) -> np.ndarray:
         raise PictureError(f"{name}: too many pixels; expected at most 178 million") from None
     except Exception as error:  # Pillow's decoders raise nearly anything on damaged files
         raise PictureError(f"{name}: the picture is damaged or cut short ({error})") from None
+
+
+def _opened(source):
+    # Never opened by name: Pillow maps such a file, and scrambles a TIFF stored on its side.
+    if isinstance(source, (str, os.PathLike)):
+        return Path(source).open("rb")
+    return nullcontext(source)
 
 
 def _refuse_ambiguous(picture: Image.Image, name: str) -> None:
@@ -101,10 +113,18 @@ def _refuse_ambiguous(picture: Image.Image, name: str) -> None:
 
 
 def _has_wide_channels(picture: Image.Image) -> bool:
-    return any(";16" in str(tile[3]) for tile in getattr(picture, "tile", ()))
+    for codec, _, _, arguments in getattr(picture, "tile", ()):
+        if codec.startswith("ppm") and isinstance(arguments, tuple):
+            return arguments[1] > 255  # the value that is white
+        # ";16" with its byte order; without one it is 16 bits a pixel, as in old BMP files.
+        if re.search(";16[BLN]", str(arguments)):
+            return True
+    return False
 
 
 def _decoded(picture: Image.Image, name: str) -> np.ndarray:
+    picture.load()  # Pillow turns a TIFF upright here, and then forgets its orientation
+    orientation = _TRANSPOSE.get(picture.getexif().get(_EXIF_ORIENTATION, 1))
     if "A" in picture.mode or "a" in picture.mode or "transparency" in picture.info:
         picture = picture.convert("RGBA" if picture.mode not in ("LA", "La") else "LA")
         if np.asarray(picture.getchannel("A")).min() < 255:
@@ -113,7 +133,6 @@ def _decoded(picture: Image.Image, name: str) -> np.ndarray:
                 "flatten it on a background, the same for every picture"
             )
     grey = picture.mode in ("1", "L", "LA")
-    orientation = _TRANSPOSE.get(picture.getexif().get(_EXIF_ORIENTATION, 1))
     picture = picture.convert("L" if grey else "RGB")
     if orientation is not None:
         picture = picture.transpose(orientation)
@@ -160,7 +179,7 @@ def preprocess(picture: np.ndarray, spec: InputSpec) -> np.ndarray:
     if image.mode != mode:
         image = image.convert(mode)
     if image.size != (spec.width, spec.height):
-        image = image.resize((spec.width, spec.height), Image.Resampling.BILINEAR)
+        image = image.resize((spec.width, spec.height), Resampling.BILINEAR)
     return np.asarray(image).reshape(spec.shape)
 
 

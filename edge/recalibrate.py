@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 from typing import Optional
 
-from edge.calibration import calibrate
+from edge.calibration import calibrate, check_rate
 from edge.errors import CalibrationError, PictureError
 from edge.manifest import read_manifest, write_manifest
 from edge.preprocess import read_picture
@@ -20,8 +20,11 @@ def recalibrate(bundle, folder, rate: Optional[float] = None) -> dict:
     rate: the false-alarm rate; by default the one that the bundle has.
     Returns: precision -> old and new threshold, method and number of pictures; and "skipped",
         the pictures that could not be read, each with its reason.
-    Raises: CalibrationError where fewer than 8 pictures could be read; nothing is then changed.
+    Raises: CalibrationError on a rate outside (0, 0.5], or where fewer than 8 pictures could be
+        read; nothing is then changed.
     """
+    if rate is not None:
+        check_rate(rate)
     manifest = read_manifest(bundle)
     runners = {p: Runner(bundle, p) for p in manifest.graphs["detector"]}
     scores: dict = {p: [] for p in runners}
@@ -34,13 +37,16 @@ def recalibrate(bundle, folder, rate: Optional[float] = None) -> dict:
         except PictureError as error:
             skipped.append(str(error))
     try:
-        new = {p: calibrate(s, rate or runners[p].calibration.rate) for p, s in scores.items()}
+        new = {
+            p: calibrate(s, runners[p].calibration.rate if rate is None else rate)
+            for p, s in scores.items()
+        }
     except CalibrationError as error:
         unread = f" ({len(skipped)} more could not be read)" if skipped else ""
         raise CalibrationError(f"{folder}: {error}{unread}") from None
     recalibrated = {
         "when": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-        "folder": Path(folder).name,
+        "folder": Path(folder).resolve().name,
     }
     made_from = {**manifest.made_from, "recalibrated": recalibrated}
     write_manifest(bundle, manifest._replace(calibrations=new, made_from=made_from))

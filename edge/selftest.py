@@ -39,7 +39,7 @@ def _golden_check(bundle, manifest, precision: str, golden: bytes) -> tuple:
         pictures, z, expected = read_golden(golden)
         graphs = load_graphs(bundle, manifest, precision)
         got = run_golden(manifest, graphs, pictures, z)
-        differences = compare(manifest, precision, expected[precision], got)
+        differences = compare(manifest, precision, expected, got)
     except UserError as error:
         return False, f"golden vectors, {precision}: {error}"
     if differences:

@@ -16,21 +16,29 @@ def picture_files(path) -> list:
     Raises: PictureError where there is nothing at `path`, or no picture below it.
     """
     path = Path(path)
-    if not path.is_dir():
-        if not path.exists():
-            raise PictureError(f"{path}: no such file or folder")
-        return [path]
-    found = sorted(
-        Path(folder) / name
-        for folder, _, names in os.walk(path)
-        for name in names
-        if name.lower().endswith(PICTURE_SUFFIXES) and not name.startswith(".")
-    )
+    try:
+        if not path.is_dir():
+            if not path.exists():
+                raise PictureError(f"{path}: no such file or folder")
+            return [path]
+        found = sorted(
+            Path(folder) / name
+            for folder, _, names in os.walk(path, onerror=_raise)
+            for name in names
+            if name.lower().endswith(PICTURE_SUFFIXES) and not name.startswith(".")
+        )
+    except OSError as error:  # no permission, a name that is too long
+        where = error.filename or path
+        raise PictureError(f"{where}: cannot look for pictures there: {error.strerror}") from None
     if not found:
         raise PictureError(
             f"{path}: no pictures below this folder; expected {', '.join(PICTURE_SUFFIXES)}"
         )
     return found
+
+
+def _raise(error: OSError) -> None:
+    raise error  # `os.walk` would pass over the folder without a word
 
 
 def expand(paths: Iterable) -> Iterator:

@@ -1,9 +1,12 @@
 """Fixtures that several test files share: real pictures, one real run, one real bundle."""
 
+import contextlib
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pytest
@@ -80,3 +83,65 @@ def bundle(tmp_path_factory, run_folder) -> Path:
     out = tmp_path_factory.mktemp("export")
     run_python("-m", "export", run_folder, out)
     return out / "bundle"
+
+
+@pytest.fixture
+def bundle_copy(bundle, tmp_path) -> Path:
+    """A copy of `bundle` that the test may change."""
+    return Path(shutil.copytree(bundle, tmp_path / "bundle_copy"))
+
+
+# Ten epochs of 48 steps, in two seconds.
+TINY = ("--size", 16, "--latent-dim", 4, "--steps", 480, "--batch-size", 8, "--learning-rate", 3e-3)
+
+
+class Trained(NamedTuple):
+    """A finished run and the process that made it."""
+
+    folder: Path
+    done: subprocess.CompletedProcess
+
+
+@pytest.fixture(scope="session")
+def tiny_run(tmp_path_factory, pictures) -> Trained:
+    """A smaller run than `run_folder`, quick enough to be made again. Copy it to change it."""
+    folder = tmp_path_factory.mktemp("tiny") / "run"
+    return Trained(folder, run_python("-m", "vae_tf", "train", pictures, folder, *TINY))
+
+
+@pytest.fixture
+def tiny_copy(tiny_run, tmp_path) -> Path:
+    """A copy of `tiny_run` that the test may change."""
+    return Path(shutil.copytree(tiny_run.folder, tmp_path / "tiny_copy"))
+
+
+def refused(capsys, main, *arguments, status=2) -> str:
+    """Runs a command's `main` in this process; returns the last line of standard error."""
+    capsys.readouterr()
+    try:
+        got = main([str(a) for a in arguments])
+    except SystemExit as end:  # argparse
+        got = end.code
+    said = capsys.readouterr()
+    assert got == status, said.err
+    assert said.out == ""
+    return said.err.strip().splitlines()[-1]
+
+
+def snapshot(folder: Path) -> dict[str, bytes]:
+    """Every file below a folder, by its relative path."""
+    files = (path for path in sorted(folder.rglob("*")) if path.is_file())
+    return {str(path.relative_to(folder)): path.read_bytes() for path in files}
+
+
+@contextlib.contextmanager
+def largest_file(kib: int):
+    """Writing more than `kib` KiB to one file fails meanwhile, as on a disk that is full."""
+    import resource  # not on Windows
+
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (kib * 1024, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)

@@ -1,0 +1,115 @@
+"""From map to number: against a naive reference, and the properties that a score must have."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import array_shapes, arrays
+
+from edge.score import ScoreSpec, score_map, smooth
+
+maps = arrays(
+    np.float32,
+    array_shapes(min_dims=2, max_dims=2, max_side=12),
+    elements=st.floats(0, 100, width=32),
+)
+windows = st.sampled_from([1, 3, 5, 9])
+specs = st.builds(ScoreSpec, windows, st.floats(0.001, 1))
+quick = settings(max_examples=80, deadline=None)
+
+
+def score(anomaly_map, spec) -> float:
+    return score_map(anomaly_map, spec)[1]
+
+
+def naive_smooth(anomaly_map, window):
+    reach = window // 2
+    smoothed = np.empty(anomaly_map.shape)
+    for y, x in np.ndindex(*anomaly_map.shape):
+        rows, columns = (
+            slice(max(0, y - reach), y + reach + 1),
+            slice(max(0, x - reach), x + reach + 1),
+        )
+        smoothed[y, x] = np.sqrt(np.mean(anomaly_map[rows, columns].astype(np.float64) ** 2))
+    return smoothed
+
+
+@quick
+@given(maps, windows)
+def test_smooth_is_the_root_mean_square_of_what_lies_in_the_window(anomaly_map, window):
+    smoothed = smooth(anomaly_map, window)
+    assert smoothed.dtype == np.float32
+    np.testing.assert_allclose(smoothed, naive_smooth(anomaly_map, window), rtol=1e-4, atol=1e-4)
+
+
+@quick
+@given(maps, specs)
+def test_score_is_the_mean_of_the_highest_share(anomaly_map, spec):
+    highest = np.sort(naive_smooth(anomaly_map, spec.window), axis=None)[::-1]
+    count = max(1, round(spec.top * anomaly_map.size))
+    assert score(anomaly_map, spec) == pytest.approx(highest[:count].mean(), rel=1e-4, abs=1e-4)
+
+
+@quick
+@given(maps, specs, st.data())
+def test_more_anomalous_anywhere_never_scores_lower(anomaly_map, spec, data):
+    more = data.draw(arrays(np.float32, anomaly_map.shape, elements=st.floats(0, 50, width=32)))
+    before = score(anomaly_map, spec)
+    assert score(anomaly_map + more, spec) >= before - 1e-4 * (1 + before)
+
+
+@quick
+@given(maps, specs, st.floats(0.125, 8, width=32))
+def test_score_is_in_the_units_of_the_map(anomaly_map, spec, factor):
+    scaled = score(anomaly_map * np.float32(factor), spec)
+    assert scaled == pytest.approx(factor * score(anomaly_map, spec), rel=1e-4, abs=1e-4)
+
+
+@quick
+@given(maps, specs)
+def test_score_does_not_depend_on_how_the_part_is_turned(anomaly_map, spec):
+    expected = pytest.approx(score(anomaly_map, spec), rel=1e-4, abs=1e-4)
+    assert score(anomaly_map[::-1], spec) == expected
+    assert score(anomaly_map.T, spec) == expected
+
+
+@quick
+@given(st.floats(0, 100, width=32), specs)
+def test_a_flat_map_scores_its_value(value, spec):
+    assert score(np.full((9, 7), value, np.float32), spec) == pytest.approx(value, rel=1e-4)
+
+
+@quick
+@given(maps)
+def test_no_window_and_all_pixels_is_the_plain_mean(anomaly_map):
+    expected = anomaly_map.mean(dtype=np.float64)
+    assert score(anomaly_map, ScoreSpec(1, 1.0)) == pytest.approx(expected, rel=1e-5)
+
+
+def test_the_smallest_share_is_the_maximum():
+    anomaly_map = np.random.default_rng(0).random((32, 32), np.float32)
+    heatmap, highest = score_map(anomaly_map, ScoreSpec(1, 1e-9))
+    assert highest == anomaly_map.max()
+    np.testing.assert_allclose(heatmap, anomaly_map, rtol=1e-6)
+
+
+def test_a_patch_scores_above_the_same_pixels_scattered():
+    patch, scattered = np.ones((32, 32), np.float32), np.ones((32, 32), np.float32)
+    patch[12:15, 12:15] = 10
+    scattered[2:30:10, 2:30:10] = 10
+    assert patch.sum() == scattered.sum()
+    spec = ScoreSpec(3, 0.01)
+    assert score(patch, spec) > 1.5 * score(scattered, spec)
+
+
+def test_the_map_is_left_as_it_was():
+    anomaly_map = np.random.default_rng(0).random((16, 16), np.float32)
+    before = anomaly_map.copy()
+    score_map(anomaly_map, ScoreSpec(5, 0.1))
+    assert np.array_equal(anomaly_map, before)
+
+
+def test_nan_in_the_map_is_seen_in_the_score():
+    anomaly_map = np.zeros((16, 16), np.float32)
+    anomaly_map[3, 4] = np.nan
+    assert np.isnan(score(anomaly_map, ScoreSpec(3, 0.02)))
