@@ -34,6 +34,7 @@ from vae_tf.data import Pictures
 from vae_tf.defects import with_defects
 from vae_tf.detector import Detector
 from vae_tf.evaluate import GOOD, image_figures
+from vae_tf.quiet import quiet
 from vae_tf.run import Run, make_folder, versions
 
 _VERIFIED = 64  # good pictures, and as many synthetic defects, that every graph is run on
@@ -123,10 +124,11 @@ def _convert(detector: Detector, train: Pictures, saved_model: Path, say) -> dic
         say(f"converting {role}")
         contents["float32"][role] = to_float32(saved_model, role)
         contents["int8"][role] = to_int8(saved_model, role, inputs[role])
-    return {
-        p: _Graphs(by_role, {r: Graph(c, threads=2) for r, c in by_role.items()})
-        for p, by_role in contents.items()
-    }
+    with quiet():
+        return {
+            p: _Graphs(by_role, {r: Graph(c, threads=2) for r, c in by_role.items()})
+            for p, by_role in contents.items()
+        }
 
 
 def _representative(train: Pictures, count: int) -> np.ndarray:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import keras
 import tensorflow as tf
 
+from vae_tf.errors import file_error
+
 ROLES = ("detector", "encoder", "decoder")
 
 
@@ -17,6 +19,7 @@ def write_saved_model(detector, folder, batch: int | None = None) -> None:
         detector: image uint8 (B, h, w, c) -> reconstruction (B, h, w, c), anomaly_map (B, h, w)
         encoder: image uint8 (B, h, w, c) -> z_mean, z_log_var (B, latent)
         decoder: z float32 (B, latent) -> image (B, h, w, c)
+    Raises: OSError where it cannot be written, for one on a full disk.
     """
     vae = detector.vae
     image = tf.TensorSpec((batch, *vae.data_shape), tf.uint8, name="image")
@@ -35,4 +38,7 @@ def write_saved_model(detector, folder, batch: int | None = None) -> None:
     archive.add_endpoint("detector", detector.outputs, input_signature=[image])
     archive.add_endpoint("encoder", encoder, input_signature=[image])
     archive.add_endpoint("decoder", decoder, input_signature=[z])
-    archive.write_out(str(folder), verbose=False)
+    try:
+        archive.write_out(str(folder), verbose=False)
+    except tf.errors.OpError as error:
+        raise file_error(error) from error

@@ -6,17 +6,20 @@ quantised, weights per channel, activations by the ranges that a representative 
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable
 
 import numpy as np
 import tensorflow as tf
+
+from vae_tf.quiet import quiet
 
 REPRESENTATIVE = 200  # examples; ranges settle well before
 
 
 def to_float32(saved_model, role: str) -> bytes:
     """The signature `role` of the SavedModel as a float32 graph."""
-    return _converter(saved_model, role).convert()
+    return _convert(_converter(saved_model, role))
 
 
 def to_int8(saved_model, role: str, inputs: Iterable[dict[str, np.ndarray]]) -> bytes:
@@ -29,7 +32,14 @@ def to_int8(saved_model, role: str, inputs: Iterable[dict[str, np.ndarray]]) -> 
     converter.optimizations = [tf.lite.Optimize.DEFAULT]
     examples = list(inputs)[:REPRESENTATIVE]
     converter.representative_dataset = lambda: ((role, example) for example in examples)
-    return converter.convert()
+    return _convert(converter)
+
+
+def _convert(converter: tf.lite.TFLiteConverter) -> bytes:
+    with quiet(), warnings.catch_warnings():
+        # The converter still calibrates with it.
+        warnings.filterwarnings("ignore", r"\s*Warning: tf\.lite\.Interpreter is deprecated")
+        return converter.convert()
 
 
 def _converter(saved_model, role: str) -> tf.lite.TFLiteConverter:

@@ -19,10 +19,8 @@ _HOMES = {
     "DataConfig": "vae_tf.config",
     "Detector": "vae_tf.detector",
     "Run": "vae_tf.run",
-    "evaluate": "vae_tf.evaluate",
     "load_data": "vae_tf.data",
     "load_test": "vae_tf.data",
-    "train": "vae_tf.train",
 }
 __all__ = [
     "VAE",
@@ -31,19 +29,15 @@ __all__ = [
     "Detector",
     "Run",
     "__version__",
-    "evaluate",
     "load_data",
     "load_test",
-    "train",
 ]
 
 if TYPE_CHECKING:
     from vae_tf.config import Config, DataConfig
     from vae_tf.data import load_data, load_test
     from vae_tf.detector import Detector
-    from vae_tf.evaluate import evaluate
     from vae_tf.run import Run
-    from vae_tf.train import train
     from vae_tf.vae import VAE
 
 

@@ -11,6 +11,7 @@ import sys
 from edge.errors import UserError
 from edge.files import write_atomically
 from vae_tf.config import PRESETS, Config, DataConfig
+from vae_tf.quiet import quiet
 
 
 def main(arguments=None) -> int:
@@ -106,7 +107,8 @@ def _size(text: str) -> tuple[int, int]:
 
 def _train(options) -> int:
     config = _config(options)
-    from vae_tf.train import train
+    with quiet():
+        from vae_tf.train import train
 
     train(config, options.out, options.resume, say=say)
     say(f"next: python -m vae_tf evaluate {options.out} {options.data}")
@@ -134,10 +136,11 @@ def _config(options) -> Config:
 
 
 def _evaluate(options) -> int:
-    from vae_tf.data import load_test
-    from vae_tf.evaluate import evaluate, table
-    from vae_tf.results import bundle_rows, plot_evaluation, write_run_report
-    from vae_tf.run import Run
+    with quiet():
+        from vae_tf.data import load_test
+        from vae_tf.evaluate import evaluate, table
+        from vae_tf.results import bundle_rows, plot_evaluation, write_run_report
+        from vae_tf.run import Run
 
     run = Run.open(options.run_folder)
     detector = run.load_detector()
@@ -159,7 +162,8 @@ def _evaluate(options) -> int:
 
 
 def _demo(options) -> int:
-    from vae_tf.demo import demo
+    with quiet():
+        from vae_tf.demo import demo
 
     print(demo(options.out, say=say))
     return 0

@@ -10,8 +10,9 @@ import time
 from pathlib import Path
 
 import keras
+import numpy as np
 
-from edge.files import write_atomically, write_error
+from edge.files import write_atomically
 from vae_tf.errors import RunError
 
 STATE = "state.json"
@@ -20,9 +21,9 @@ STATE = "state.json"
 class Checkpoint(keras.callbacks.Callback):
     """Keeps the last and the best epoch on disk, and stops when the best is long past.
 
-    A checkpoint is the model's weights with the optimiser's and the random generators' state. The
-    file is written beside and renamed, then `state.json`, which names it, is replaced: a kill at
-    any point leaves the state of one whole epoch.
+    A checkpoint is the model's weights with the optimiser's and the random generators' state. It is
+    whole on disk before `state.json`, which names it, is replaced: a kill at any point leaves the
+    state of one whole epoch. It is no HDF5 file, for HDF5 crashes the process on a full disk.
 
     folder: of the checkpoints. history: the CSV file, a line an epoch.
     monitor: the metric that decides which epoch is best, lower is better.
@@ -62,24 +63,27 @@ class Checkpoint(keras.callbacks.Callback):
             state = json.loads(path.read_bytes())
             self.rows, self.best_epoch = state["rows"], state["best_epoch"]
             self.seconds = state["seconds"]
-            model.load_weights(self._weights(self.epoch))
-        except Exception as error:  # HDF5 and Keras raise many kinds on damage
-            raise RunError(f"{path}: the checkpoint is damaged ({error}); train again") from None
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise RunError(f"{path} is damaged ({error!r}); train again") from None
+        self._load(model, self.epoch)
+        # A kill may have come between the state and the history.
+        write_atomically(self._history, self._csv())
 
     def restore_best(self, model) -> None:
-        """Loads the best epoch's weights."""
-        model.load_weights(self._weights(self.best_epoch))
+        """Loads the best epoch's weights. Raises: RunError where the file is damaged."""
+        self._load(model, self.best_epoch)
 
     def on_train_begin(self, logs=None):
         self._since = time.monotonic()
 
     def on_epoch_end(self, epoch, logs=None):
         row = {name: float(value) for name, value in (logs or {}).items()}
-        if not math.isfinite(row["loss"]):
-            raise RunError(
-                f"training diverged in epoch {epoch + 1} (loss {row['loss']}); "
-                "lower --learning-rate"
-            )
+        for name in ("loss", self.monitor):
+            if not math.isfinite(row[name]):
+                raise RunError(
+                    f"training diverged in epoch {epoch + 1} ({name} {row[name]}); "
+                    "lower --learning-rate"
+                )
         self.rows.append(row)
         if row[self.monitor] <= min(r[self.monitor] for r in self.rows):
             self.best_epoch = self.epoch
@@ -88,23 +92,29 @@ class Checkpoint(keras.callbacks.Callback):
             self.model.stop_training = True
 
     def _save(self) -> None:
-        path = self._weights(self.epoch)
-        beside = path.with_name(f".part-{path.name}")
-        try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            self.model.save_weights(beside)
-            beside.replace(path)
-        except OSError as error:
-            beside.unlink(missing_ok=True)
-            raise write_error(path, error) from error
+        buffer = io.BytesIO()
+        values = [keras.ops.convert_to_numpy(v) for v in _variables(self.model)]
+        np.savez(buffer, *values)
+        write_atomically(self._weights(self.epoch), buffer.getvalue())
         now = time.monotonic()
         self.seconds, self._since = self.seconds + now - self._since, now
         state = {"rows": self.rows, "best_epoch": self.best_epoch, "seconds": self.seconds}
         write_atomically(self.folder / STATE, json.dumps(state).encode())
         write_atomically(self._history, self._csv())
         keep = {self._weights(self.epoch), self._weights(self.best_epoch)}
-        for old in set(self.folder.glob("*.weights.h5")) - keep:
+        left = {*self.folder.glob("*.npz"), *self.folder.glob(".*.part")}  # the latter by kills
+        for old in left - keep:
             old.unlink(missing_ok=True)
+
+    def _load(self, model, epoch: int) -> None:
+        path = self._weights(epoch)
+        try:
+            with np.load(path, allow_pickle=False) as archive:
+                values = [archive[f"arr_{i}"] for i in range(len(archive.files))]
+            for variable, value in zip(_variables(model), values, strict=True):
+                variable.assign(value)
+        except Exception as error:  # zipfile, NumPy and Keras raise many kinds on damage
+            raise RunError(f"{path} is missing or damaged ({error}); train again") from None
 
     def _csv(self) -> bytes:
         buffer = io.StringIO()
@@ -114,4 +124,8 @@ class Checkpoint(keras.callbacks.Callback):
         return buffer.getvalue().encode()
 
     def _weights(self, epoch: int) -> Path:
-        return self.folder / f"{epoch:05d}.weights.h5"
+        return self.folder / f"{epoch:05d}.npz"
+
+
+def _variables(model) -> list:
+    return [*model.variables, *model.optimizer.variables]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 
 from edge.check import check
@@ -57,5 +58,6 @@ def _write_parts(test: Pictures, folder: Path) -> list[Path]:
 
 
 def _check(out: Path, paths: list[Path]) -> None:
-    with (out / "verdicts.jsonl").open("w") as verdicts:
-        check(out / "bundle", paths, out / "heatmaps", out=verdicts)
+    verdicts = io.StringIO()
+    check(out / "bundle", paths, out / "heatmaps", out=verdicts)
+    write_atomically(out / "verdicts.jsonl", verdicts.getvalue().encode())

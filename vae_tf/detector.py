@@ -70,7 +70,7 @@ class Detector:
 
     def fit(self, good: Pictures) -> Detector:
         """Learns the typical error at each place. good: the pictures the VAE was trained on."""
-        self.scale = np.ones_like(self.scale)
+        self.scale, self._outputs = np.ones_like(self.scale), None
         total = np.zeros(self.scale.shape)
         for _, maps in self._batches(good):
             total += np.square(maps, dtype=np.float64).sum(axis=0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 
 import numpy as np
 from scipy import ndimage
@@ -95,14 +96,17 @@ def pixel_figures(heatmaps: np.ndarray, pictures: Pictures) -> dict:
     """
     if pictures.masks is None:
         return {"pixel_auroc": None, "pixel_pro": None}
-    known = np.asarray(pictures.has_mask, bool)
+    known = np.ones(len(pictures), bool)
+    if pictures.has_mask is not None:
+        known = np.asarray(pictures.has_mask, bool)
     masks = np.asarray(pictures.masks[known], bool)
     if not masks.any():
         return {"pixel_auroc": None, "pixel_pro": None}
     heat = heatmaps[known]
     stride = -(-masks.size // _MAX_PIXELS)
     # A step that shares no factor with the width does not follow columns.
-    stride += stride > 1 and stride % 2 == 0
+    while math.gcd(stride, masks.shape[2]) > 1:
+        stride += 1
     auroc = roc_auc_score(masks.ravel()[::stride], heat.ravel()[::stride])
     return {"pixel_auroc": float(auroc), "pixel_pro": per_region_overlap(heat, masks)}
 

@@ -174,7 +174,8 @@ def _conv_block(x, width, init, kernel_size=3, strides=1):
     )(x)
     # Synchronised: else every replica has statistics of its own, and only the first's are saved.
     x = layers.BatchNormalization(momentum=_BATCH_NORM_MOMENTUM, synchronized=True)(x)
-    return layers.ReLU()(x)
+    # Bounded: one rare, large activation would take the resolution of the int8 graph from all.
+    return layers.ReLU(max_value=6.0)(x)
 
 
 def _posterior(features, latent_dim, init):

@@ -11,7 +11,7 @@ from tqdm import tqdm
 class ProgressBar(keras.callbacks.Callback):
     """Counts optimiser steps on standard error.
 
-    done, total: steps. Where standard error is no terminal, a line every 15 s at most.
+    done, total: steps. Where nobody watches (a log file), a line every 15 s at most.
     """
 
     def __init__(self, done: int, total: int, steps_per_epoch: int):
@@ -22,7 +22,8 @@ class ProgressBar(keras.callbacks.Callback):
         self._bar: tqdm = tqdm(disable=True)
 
     def on_train_begin(self, logs=None):
-        interval = 0.2 if sys.stderr.isatty() else 15.0
+        watched = sys.stderr.isatty() or "ipykernel" in sys.modules
+        interval = 0.5 if watched else 15.0
         self._bar = tqdm(
             desc="training",
             total=self._total,
@@ -44,4 +45,8 @@ class ProgressBar(keras.callbacks.Callback):
         self._bar.set_postfix({k: f"{float(v):.1f}" for k, v in shown.items()}, refresh=False)
 
     def on_train_end(self, logs=None):
+        self.close()
+
+    def close(self) -> None:
+        """Ends the bar's line, whether or not training has come to its end."""
         self._bar.close()

@@ -44,8 +44,10 @@ def plot_evaluation(evaluation: Evaluation, detector: Detector, folder) -> None:
     histograms = plots.histograms(scores, pictures.kinds, evaluation.calibration)
     plots.save_figure(histograms, folder / "histograms.png")
     for name, rows in select_cases(evaluation).items():
+        sheet = folder / f"heatmaps_{name}.png"
+        sheet.unlink(missing_ok=True)  # of an earlier evaluation that had such cases
         if len(rows):
-            save_sheet(evaluation, detector, rows, folder / f"heatmaps_{name}.png")
+            save_sheet(evaluation, detector, rows, sheet)
 
 
 def save_sheet(evaluation: Evaluation, detector: Detector, rows, path) -> None:
@@ -111,7 +113,8 @@ def bundle_rows(bundle) -> list[dict]:
 
 def bench_apart(bundle, precision: str) -> dict:
     """`edge bench` in a process of its own, so that memory and latency are the device's alone."""
-    command = [sys.executable, "-m", "edge", "bench", str(bundle), "--precision", precision]
+    bundle = str(Path(bundle).resolve())
+    command = [sys.executable, "-m", "edge", "bench", bundle, "--precision", precision]
     root = Path(__file__).resolve().parents[1]
     done = subprocess.run(command, cwd=root, capture_output=True, text=True, check=True)
     return json.loads(done.stdout)

@@ -47,11 +47,8 @@ class Run:
     @classmethod
     def create(cls, folder, config: Config, spec: InputSpec) -> Run:
         """Makes the directory. Raises: RunError where one with a run in it is there already."""
+        cls.require_none(folder)
         folder = Path(folder)
-        if (folder / CONFIG).exists():
-            raise RunError(
-                f"{folder} already holds a run; go on with it by --resume, or name another folder"
-            )
         run = cls(folder, config, spec)
         make_folder(folder)
         record = {
@@ -62,6 +59,19 @@ class Run:
         }
         run.write(CONFIG, json.dumps(record, indent=1).encode())
         return run
+
+    @staticmethod
+    def exists(folder) -> bool:
+        """Whether there is a run in the folder, finished or not."""
+        return (Path(folder) / CONFIG).exists()
+
+    @classmethod
+    def require_none(cls, folder) -> None:
+        """Raises: RunError where there is a run in the folder."""
+        if cls.exists(folder):
+            raise RunError(
+                f"{folder} already holds a run; go on with it by --resume, or name another folder"
+            )
 
     @classmethod
     def open(cls, folder) -> Run:
@@ -132,7 +142,8 @@ class Run:
         except Exception as error:  # zip, HDF5 and Keras raise many kinds on damage
             first = str(error).splitlines()[0] if str(error) else type(error).__name__
             raise RunError(f"{path} cannot be loaded ({first}); train again") from None
-        assert isinstance(vae, VAE)
+        if not isinstance(vae, VAE):
+            raise RunError(f"{path} holds another model than a VAE; train again")
         return vae
 
     def save_detector(self, detector) -> None:
@@ -174,11 +185,11 @@ class Run:
 
         try:
             record = json.loads((self.folder / "splits.json").read_bytes())
-        except (OSError, ValueError):
+            return load_saved(self.data_folder, record)
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
             raise RunError(
                 f"{self.folder}: splits.json is missing or damaged; train again"
             ) from None
-        return load_saved(self.data_folder, record)
 
     def training_seconds(self) -> float:
         """How long training took, over all resumptions."""

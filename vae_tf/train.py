@@ -9,12 +9,13 @@ from pathlib import Path
 import keras
 import tensorflow as tf
 
+from edge.files import write_error
 from vae_tf.callbacks import CollapseWarning
 from vae_tf.checkpoint import Checkpoint
 from vae_tf.config import Config
 from vae_tf.data import Splits, load_data
 from vae_tf.detector import Detector
-from vae_tf.errors import RunError
+from vae_tf.errors import RunError, file_error
 from vae_tf.progress import ProgressBar
 from vae_tf.results import plot_training
 from vae_tf.run import Run
@@ -37,13 +38,15 @@ def train(config: Config, folder, resume: bool = False, callbacks=(), say=print)
     # Seeds and deterministic kernels: the same run twice gives the same weights on one machine.
     keras.utils.set_random_seed(config.seed)
     tf.config.experimental.enable_op_determinism()
-    if resume and (Path(folder) / "config.json").exists():
+    if not resume:
+        Run.require_none(folder)  # before its decoded pictures are replaced
+    if Run.exists(folder):
         run = Run.open(folder)
         _check_same(run.config, config, folder)
         if run.finished:
             say(f"{folder} is finished already")
             return run
-        splits = load_splits(run.config, run.data_folder, run.spec)
+        splits = _splits_of(run)
     else:
         splits = load_splits(config, Path(folder) / "data")
         run = Run.create(folder, config, splits.spec)
@@ -75,6 +78,13 @@ def load_splits(config: Config, cache_dir, spec=None) -> Splits:
         cache_dir=cache_dir,
         limit=data.limit,
     )
+
+
+def _splits_of(run: Run) -> Splits:
+    """The splits that the run was begun with, whatever has become of their source since."""
+    if (run.folder / "splits.json").exists():
+        return run.load_splits()
+    return load_splits(run.config, run.data_folder, run.spec)
 
 
 def build_vae(config: Config, shape: tuple[int, int, int]) -> VAE:
@@ -111,24 +121,32 @@ def fit(run: Run, splits: Splits, callbacks=(), say=print) -> VAE:
     checkpoint.restore(vae)
     say(f"{vae.count_params():,} weights; at most {epochs} epochs of {steps} steps of {batch}")
     if checkpoint.epoch < epochs and not checkpoint.exhausted:
-        vae.fit(
-            splits.train.dataset(
-                batch, config.seed, start_epoch=checkpoint.epoch * passes, drop_remainder=True
-            ),
-            epochs=epochs,
-            initial_epoch=checkpoint.epoch,
-            shuffle=False,  # the dataset is shuffled, reproducibly
-            steps_per_epoch=steps,
-            validation_data=_validation(splits, batch),
-            callbacks=[
-                CollapseWarning(),
-                ProgressBar(checkpoint.epoch * steps, epochs * steps, steps),
-                keras.callbacks.TensorBoard(str(run.folder / "tensorboard"), write_graph=False),
-                *callbacks,
-                checkpoint,
-            ],
-            verbose=0,
-        )
+        bar = ProgressBar(checkpoint.epoch * steps, epochs * steps, steps)
+        try:
+            vae.fit(
+                splits.train.dataset(
+                    batch, config.seed, start_epoch=checkpoint.epoch * passes, drop_remainder=True
+                ),
+                epochs=epochs,
+                initial_epoch=checkpoint.epoch,
+                shuffle=False,  # the dataset is shuffled, reproducibly
+                steps_per_epoch=steps,
+                validation_data=_validation(splits, batch),
+                callbacks=[
+                    CollapseWarning(),
+                    bar,
+                    keras.callbacks.TensorBoard(str(run.folder / "tensorboard"), write_graph=False),
+                    *callbacks,
+                    checkpoint,
+                ],
+                verbose=0,
+            )
+        except tf.errors.OpError as error:
+            if "tfevents" not in error.message:
+                raise
+            raise write_error(run.folder / "tensorboard", file_error(error)) from error
+        finally:
+            bar.close()
     checkpoint.restore_best(vae)
     best = checkpoint.rows[checkpoint.best_epoch - 1]
     say(
