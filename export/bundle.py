@@ -91,6 +91,9 @@ def export(run_folder, out, name: str | None = None, say=print) -> dict:
 @contextlib.contextmanager
 def _staging(out: Path):
     """A folder beside the results, gone afterwards whatever happens."""
+    for left in out.glob(".part-*"):
+        if not _alive(left.name.removeprefix(".part-")):  # of an export that was killed
+            shutil.rmtree(left, ignore_errors=True)
     stage = out / f".part-{os.getpid()}"
     try:
         make_folder(stage)
@@ -99,6 +102,18 @@ def _staging(out: Path):
         raise write_error(out, error) from error
     finally:
         shutil.rmtree(stage, ignore_errors=True)
+
+
+def _alive(pid: str) -> bool:
+    if os.name != "posix":  # elsewhere, asking by a signal would end it
+        return True
+    try:
+        os.kill(int(pid), 0)
+    except (ProcessLookupError, ValueError):
+        return False
+    except OSError:  # somebody else's
+        return True
+    return True
 
 
 def _put_in_place(new: Path, place: Path) -> None:

@@ -14,6 +14,7 @@ from edge.manifest import PRECISIONS, read_manifest
 from vae_tf import plots
 from vae_tf.data import Pictures, Splits
 from vae_tf.detector import Detector
+from vae_tf.errors import RunError
 from vae_tf.evaluate import Evaluation
 from vae_tf.report import select_cases, write_report
 from vae_tf.run import Run, make_folder
@@ -112,11 +113,16 @@ def bundle_rows(bundle) -> list[dict]:
 
 
 def bench_apart(bundle, precision: str) -> dict:
-    """`edge bench` in a process of its own, so that memory and latency are the device's alone."""
+    """`edge bench` in a process of its own, so that memory and latency are the device's alone.
+
+    Raises: RunError where it fails.
+    """
     bundle = str(Path(bundle).resolve())
     command = [sys.executable, "-m", "edge", "bench", bundle, "--precision", precision]
     root = Path(__file__).resolve().parents[1]
-    done = subprocess.run(command, cwd=root, capture_output=True, text=True, check=True)
+    done = subprocess.run(command, cwd=root, capture_output=True, text=True)
+    if done.returncode:
+        raise RunError(f"the bundle could not be timed: {done.stderr.strip().splitlines()[-1]}")
     return json.loads(done.stdout)
 
 
