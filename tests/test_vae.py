@@ -7,6 +7,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from tensorflow.python.framework import config
 
 from vae_tf import networks
 from vae_tf.callbacks import ActiveUnits, CollapseWarning
@@ -178,6 +179,8 @@ def test_training_lowers_the_loss_and_uses_the_latents(trained):
 
 @pytest.mark.parametrize("options", [{"steps_per_execution": 4}, {"jit_compile": True}])
 def test_keras_options(options):
+    # Training elsewhere in this process asks for deterministic kernels, which XLA does not have.
+    config.disable_op_determinism()
     vae = VAE.for_vectors(5, latent_dim=2, hidden=(8,), seed=0)
     vae.compile("adam", **options)
     rate = keras.callbacks.LearningRateScheduler(lambda epoch: 1e-3 / (epoch + 1))
