@@ -14,7 +14,8 @@ _MAX_THREADS = 256
 
 def main(arguments=None) -> int:
     """Runs one command. Returns the exit status: 2 on bad input, after one line on stderr."""
-    options = _parser().parse_args(arguments)
+    arguments = sys.argv[1:] if arguments is None else list(arguments)
+    options = _parser(arguments[0] if arguments else None).parse_args(arguments)
     try:
         status = options.run(options)
         if sys.stdout is not None:
@@ -44,45 +45,50 @@ def _drop_output() -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser(command=None) -> argparse.ArgumentParser:
+    """The parser; with a command's name, only that one: the others would delay the verdict."""
     parser = argparse.ArgumentParser(prog="python -m edge", description=__doc__)
-    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    commands = parser.add_subparsers(
+        dest="command", required=True, metavar="COMMAND", prog="python -m edge"
+    )
+    for name in [command] if command in _COMMANDS else _COMMANDS:
+        text, add_arguments, run = _COMMANDS[name]
+        one = commands.add_parser(name, help=text)
+        add_arguments(one)
+        one.set_defaults(run=run)
+    return parser
 
-    check = commands.add_parser("check", help="judge pictures: a JSON line each")
-    _add_bundle(check)
-    check.add_argument(
+
+def _add_check(parser) -> None:
+    _add_bundle(parser)
+    parser.add_argument(
         "paths", nargs="+", type=_path, metavar="PATH", help="picture files or folders of them"
     )
-    check.add_argument(
+    parser.add_argument(
         "--heatmaps", type=_path, metavar="DIR", help="write each heat map over its picture"
     )
-    check.add_argument("--exit-code", action="store_true", help="status 1 where a picture failed")
-    _add_interpreter_options(check)
-    check.set_defaults(run=_check)
+    parser.add_argument("--exit-code", action="store_true", help="status 1 where a picture failed")
+    _add_interpreter_options(parser)
 
-    bench = commands.add_parser("bench", help="measure latency and memory on this machine")
-    _add_bundle(bench)
-    bench.add_argument("--runs", type=_positive, default=200, help="steady frames (200)")
-    _add_interpreter_options(bench)
-    bench.set_defaults(run=_bench)
 
-    selftest = commands.add_parser("selftest", help="is the bundle whole, does it run right here?")
-    _add_bundle(selftest)
-    selftest.set_defaults(run=_selftest)
+def _add_bench(parser) -> None:
+    _add_bundle(parser)
+    parser.add_argument("--runs", type=_positive, default=200, help="steady frames (200)")
+    _add_interpreter_options(parser)
 
-    doctor = commands.add_parser("doctor", help="what would not work on this machine, and why")
-    doctor.set_defaults(run=_doctor)
 
-    calibrate = commands.add_parser("calibrate", help="a new threshold from good pictures")
-    _add_bundle(calibrate)
-    calibrate.add_argument(
+def _add_nothing(parser) -> None:
+    """`doctor` takes no arguments."""
+
+
+def _add_calibrate(parser) -> None:
+    _add_bundle(parser)
+    parser.add_argument(
         "folder", type=_path, metavar="FOLDER", help="good pictures taken on this device"
     )
-    calibrate.add_argument(
+    parser.add_argument(
         "--false-alarm-rate", type=float, metavar="R", help="default: the bundle's own"
     )
-    calibrate.set_defaults(run=_calibrate)
-    return parser
 
 
 def _add_bundle(parser) -> None:
@@ -165,6 +171,15 @@ def _calibrate(options) -> int:
         print(f"edge calibrate: skipped {reason}", file=sys.stderr)
     print(json.dumps(report, indent=1))
     return 0
+
+
+_COMMANDS = {
+    "check": ("judge pictures: a JSON line each", _add_check, _check),
+    "bench": ("measure latency and memory on this machine", _add_bench, _bench),
+    "selftest": ("is the bundle whole, does it run right here?", _add_bundle, _selftest),
+    "doctor": ("what would not work on this machine, and why", _add_nothing, _doctor),
+    "calibrate": ("a new threshold from good pictures", _add_calibrate, _calibrate),
+}
 
 
 if __name__ == "__main__":
