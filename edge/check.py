@@ -69,6 +69,6 @@ class _HeatmapFolder:
             name = f"{stem}-{n}"
         self._taken.add(name)
         target = self._folder / f"{name}.png"
-        image = overlay(picture, verdict.heatmap, verdict.threshold)
+        image = overlay(picture, verdict.heatmap, verdict.limit)
         write_atomically(target, png_bytes(image))
         return str(target)

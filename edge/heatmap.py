@@ -1,4 +1,4 @@
-"""The anomaly map drawn over the picture: clear below half the threshold, red from there up."""
+"""The anomaly map drawn over the picture: clear below half the limit, red from there up."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ _COLOURS = np.array([[255, 237, 110], [254, 168, 50], [240, 70, 35], [165, 0, 38
 _OPAQUE = 0.75
 
 
-def overlay(picture: np.ndarray, heatmap: np.ndarray, threshold: float) -> np.ndarray:
-    """Draws the map over its picture, on a scale that the threshold fixes.
+def overlay(picture: np.ndarray, heatmap: np.ndarray, limit: float) -> np.ndarray:
+    """Draws the map over its picture, on a scale that the limit fixes.
 
-    picture: uint8 (H, W), (H, W, 1) or (H, W, 3). heatmap: float (h, w), in the score's units.
-    threshold: in the same units; colour begins at half of it and is full at one and a half.
+    picture: uint8 (H, W), (H, W, 1) or (H, W, 3). heatmap: float (h, w). limit: in its
+        units; colour begins at half of it and is full at one and a half. See `ScoreSpec.limit`.
     Returns: uint8 (H, W, 3).
     """
     if picture.ndim == 2 or picture.shape[2] == 1:
@@ -25,7 +25,7 @@ def overlay(picture: np.ndarray, heatmap: np.ndarray, threshold: float) -> np.nd
     map_picture = Image.fromarray(np.ascontiguousarray(heatmap, np.float32))
     enlarged = map_picture.resize((width, height), Image.Resampling.BILINEAR)
     heat = np.asarray(enlarged, np.float64)
-    strength = np.clip(heat / max(threshold, 1e-12) - 0.5, 0.0, 1.0)
+    strength = np.clip(heat / max(limit, 1e-12) - 0.5, 0.0, 1.0)
     steps = np.linspace(0.0, 1.0, len(_COLOURS))
     colour = np.stack([np.interp(strength, steps, _COLOURS[:, c]) for c in range(3)], axis=-1)
     alpha = _OPAQUE * np.minimum(strength * 3, 1.0)[..., None]

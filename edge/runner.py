@@ -13,7 +13,7 @@ from edge.errors import BundleError
 from edge.interpreter import Graph
 from edge.manifest import PRECISIONS, read_entry, read_manifest
 from edge.preprocess import preprocess
-from edge.score import score_map
+from edge.score import judge
 
 
 class Verdict(NamedTuple):
@@ -22,7 +22,7 @@ class Verdict(NamedTuple):
     score: higher means more anomalous; raw, in typical deviations of a good picture.
     p_value: how rare such a score is among good pictures.
     label: "pass", "warn" or "fail".
-    heatmap: float32 (h, w) of the model's size, in the score's units.
+    heatmap: float32 (h, w) of the model's size. limit: where it alone would reach the threshold.
     reconstruction: uint8 (h, w, c), what the model takes the part to look like when good.
     threshold: fail above it. method: how it was set, see `edge.calibration`.
     ms: milliseconds from the decoded picture to the verdict.
@@ -32,6 +32,7 @@ class Verdict(NamedTuple):
     p_value: float
     label: str
     heatmap: np.ndarray
+    limit: float
     reconstruction: np.ndarray
     threshold: float
     method: str
@@ -66,7 +67,8 @@ class Runner:
     def infer(self, prepared: np.ndarray) -> dict:
         """Runs the graph alone. prepared: uint8 of the input spec's shape.
 
-        Returns: "reconstruction" (h, w, c) float in [0, 1], "anomaly_map" (h, w) float.
+        Returns: "reconstruction" (h, w, c) float in [0, 1], "anomaly_map" (h, w) float and
+            the vectors that the bundle's score names.
         """
         with self._lock:
             outputs = self._graph(image=prepared[None])
@@ -80,12 +82,13 @@ class Runner:
         """
         start = time.perf_counter()
         outputs = self.infer(preprocess(picture, self.manifest.input))
-        heatmap, score = score_map(outputs["anomaly_map"], self.manifest.score)
+        heatmap, score = judge(outputs, self.manifest.score)
         return Verdict(
             score=score,
             p_value=self.calibration.p_value(score),
             label=self.calibration.label(score),
             heatmap=heatmap,
+            limit=self.manifest.score.limit(self.calibration.threshold),
             reconstruction=_as_uint8(outputs["reconstruction"]),
             threshold=self.calibration.threshold,
             method=self.calibration.method,

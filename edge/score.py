@@ -1,27 +1,45 @@
-"""From an anomaly map to one number. Higher means more anomalous.
+"""From what the detector graph gives to one number. Higher means more anomalous.
 
-The detector graph gives, for each pixel, how far it lies from its reconstruction in units of what
-good pictures show at that place. A defect is a patch of such pixels, so the map is first averaged
-over small windows, and the score is the mean over the most anomalous share of them: one pixel of
-noise does not carry it, and a large clean surface does not drown it.
+The graph gives, for each pixel, how anomalous it is in units of what good pictures show. A defect
+is a patch of such pixels, so the map may first be averaged over small windows, and its part of the
+score is the mean over the most anomalous share of them: one pixel of noise does not carry it, and a
+large clean surface does not drown it. Vectors that speak for the picture as a whole, where the
+graph gives them, count by their length. Several parts add up by what each has beyond its knee, the
+height that good pictures commonly reach: what is usual in one part does not blur another.
 """
 
 from __future__ import annotations
 
-from typing import NamedTuple
+import math
+from typing import Dict, NamedTuple
 
 import numpy as np
 
+MAP = "anomaly_map"
+_SHARPNESS = 3.0  # of the knees
+
 
 class ScoreSpec(NamedTuple):
-    """How a map becomes a score.
+    """How the graph's outputs become a score.
 
     window: side of the averaging window in pixels of the map, odd; 1 leaves the map as it is.
-    top: share of the smoothed pixels, the highest ones, whose mean is the score; 1 takes all.
+    top: share of the smoothed pixels, the highest ones, whose mean is the map's part; 1 takes all.
+    knees: output name -> the height of its part beyond which it adds to the score; empty where the
+        map is all there is, and its part the score.
     """
 
     window: int
     top: float
+    knees: Dict[str, float] = {}  # noqa: RUF012, a NamedTuple's default; nobody changes it
+
+    def limit(self, threshold: float) -> float:
+        """The height of the map's part that alone would make a score of `threshold`."""
+        if MAP not in self.knees:
+            return threshold
+        beyond = max(_SHARPNESS * threshold, 1e-6)
+        # The inverse of `_excess`; for large values it is the value itself.
+        beyond = beyond if beyond > 30 else math.log(math.expm1(beyond))
+        return self.knees[MAP] + beyond / _SHARPNESS
 
 
 def smooth(anomaly_map: np.ndarray, window: int) -> np.ndarray:
@@ -67,3 +85,28 @@ def score_map(anomaly_map: np.ndarray, spec: ScoreSpec) -> tuple:
     count = max(1, round(spec.top * heatmap.size))
     highest = np.partition(heatmap, heatmap.size - count, axis=None)[heatmap.size - count :]
     return heatmap, float(highest.mean(dtype=np.float64))
+
+
+def judge(outputs: dict, spec: ScoreSpec) -> tuple:
+    """The heat map and the score of one picture.
+
+    outputs: of the detector graph by name, "anomaly_map" (H, W) and the vectors that spec.knees
+        names; further ones are left aside.
+    Returns: (heatmap, score): float32 (H, W), and a float.
+    """
+    heatmap, height = score_map(outputs[MAP], spec)
+    if not spec.knees:
+        return heatmap, height
+    return heatmap, sum(
+        _excess((height if name == MAP else _length(outputs[name])) - knee)
+        for name, knee in spec.knees.items()
+    )
+
+
+def _length(vector: np.ndarray) -> float:
+    return math.sqrt(np.square(vector, dtype=np.float64).sum())
+
+
+def _excess(beyond: float) -> float:
+    """About 0 below the knee, about `beyond` above it, and smooth between, so that ranks remain."""
+    return float(np.logaddexp(0.0, _SHARPNESS * beyond)) / _SHARPNESS

@@ -25,9 +25,10 @@ from edge.manifest import (
     Manifest,
     manifest_bytes,
 )
-from edge.score import score_map
+from edge.score import judge
 from export import verify
 from export.card import card
+from export.macs import multiply_adds
 from export.saved_model import ROLES, write_saved_model
 from export.tflite import REPRESENTATIVE, to_float32, to_int8
 from vae_tf.data import Pictures
@@ -35,6 +36,7 @@ from vae_tf.defects import with_defects
 from vae_tf.detector import Detector
 from vae_tf.evaluate import GOOD, image_figures
 from vae_tf.quiet import quiet
+from vae_tf.restoring import RestoringVAE
 from vae_tf.run import Run, make_folder, versions
 
 _VERIFIED = 64  # good pictures, and as many synthetic defects, that every graph is run on
@@ -151,14 +153,14 @@ def _representative(train: Pictures, count: int) -> np.ndarray:
     rng = np.random.default_rng(0)
     chosen = np.sort(rng.choice(len(train), min(count, len(train)), replace=False))
     pictures = np.concatenate([train.batch(chosen)] * -(-count // len(chosen)))[:count]
-    pictures[1::2] = with_defects(pictures[1::2], rng)
+    pictures[1::2] = with_defects(pictures[1::2], seed=0)
     return pictures
 
 
 def _held_out(calibration: Pictures) -> np.ndarray:
     """Held-out good pictures, then each of them with a synthetic defect."""
     good = calibration.batch(np.arange(min(_VERIFIED, len(calibration))))
-    return np.concatenate([good, with_defects(good, np.random.default_rng(1))])
+    return np.concatenate([good, with_defects(good, seed=1)])
 
 
 def _verify_outputs(report, detector, precisions: dict[str, _Graphs], calibration) -> None:
@@ -175,6 +177,12 @@ def _verify_outputs(report, detector, precisions: dict[str, _Graphs], calibratio
         for role in ROLES:
             name = f"{role}.{precision}"
             verify.check_structure(report, name, of.contents[role], weights[role])
+            if name == "detector.int8":
+                cost = multiply_adds(of.contents[role])
+                report.lines.append(
+                    f"     {name}: {cost / 1e6:.0f} million multiply-adds a picture"
+                )
+                report.figures.setdefault("int8", {})["multiply_adds"] = cost
             examples = z_mean if role == "decoder" else pictures
             argument = "z" if role == "decoder" else "image"
             got = [of.graphs[role](**{argument: e[None]}) for e in examples]
@@ -195,13 +203,15 @@ def _weights(vae) -> dict[str, int]:
     encoder, decoder = count(vae.encoder), count(vae.decoder)
     # The detector reconstructs from the posterior's mean, so the variance's head is not in it.
     detector = count(vae.encoder, without="z_log_var") + decoder
+    if isinstance(vae, RestoringVAE):
+        detector += count(vae.head)
     return {"detector": detector, "encoder": encoder, "decoder": decoder}
 
 
 def _device_scores(graph: Graph, batches, score) -> np.ndarray:
     """Scores as the device computes them. batches: of uint8 (b, h, w, c)."""
-    maps = (graph(image=p[None])["anomaly_map"][0] for batch in batches for p in batch)
-    return np.array([score_map(m, score)[1] for m in maps])
+    outputs = (graph(image=picture[None]) for batch in batches for picture in batch)
+    return np.array([judge({n: v[0] for n, v in o.items()}, score)[1] for o in outputs])
 
 
 def _calibrations(detector, precisions: dict[str, _Graphs], good: Pictures):
@@ -219,8 +229,9 @@ def _verify_scores(report, detector, precisions, calibrations, splits) -> None:
     keras = (keras_scores, [detector.calibration.label(s) for s in keras_scores])
     labelled = _is_labelled(splits.test)
     if labelled:
-        scores = detector.score_samples(splits.test)
-        report.figures["keras"] = _figures(scores, splits.test, detector.calibration)
+        bad = np.array(splits.test.kinds) != GOOD
+        keras_test = detector.score_samples(splits.test)
+        report.figures["keras"] = _figures(keras_test, splits.test, detector.calibration)
     for precision, of in precisions.items():
         graph, calibration = of.graphs["detector"], calibrations[precision]
         scores = _device_scores(graph, [held_out], detector.score)
@@ -229,8 +240,7 @@ def _verify_scores(report, detector, precisions, calibrations, splits) -> None:
         if labelled:
             scores = _device_scores(graph, splits.test.batches(64), detector.score)
             report.figures[precision].update(_figures(scores, splits.test, calibration))
-            figures = report.figures
-            verify.check_auroc(report, precision, figures["keras"], figures[precision])
+            verify.check_auroc(report, precision, bad, keras_test, scores)
 
 
 def _is_labelled(test: Pictures) -> bool:

@@ -1,18 +1,16 @@
-"""The detector on pictures, and the synthetic defects that its graphs are checked with."""
+"""The detector on pictures."""
 
 import numpy as np
 import pytest
-import tensorflow as tf
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from edge.errors import UserError
-from edge.score import score_map
+from edge.score import judge
 from vae_tf.data import Pictures
 from vae_tf.data.surfaces_render import render
 from vae_tf.defects import with_defects
-from vae_tf.detector import BATCH, Detector
+from vae_tf.detector import Detector
 from vae_tf.run import Run
+from vae_tf.scores import BATCH
 
 
 def as_pictures(images):
@@ -56,7 +54,7 @@ def test_the_heat_map_is_hottest_at_the_patch(detector, good):
 
 def test_verdicts_follow_scores_and_thresholds(detector, good):
     calibration = detector.calibrated
-    spread = np.concatenate([good[:40], with_defects(good[:60], np.random.default_rng(0))])
+    spread = np.concatenate([good[:40], with_defects(good[:60])])
     scores = detector.score_samples(as_pictures(spread))
     expected = [
         "fail"
@@ -71,7 +69,7 @@ def test_verdicts_follow_scores_and_thresholds(detector, good):
 
 
 def test_the_false_alarm_rate_is_the_one_asked_for(detector, good):
-    calibrated = Detector(detector.vae, detector.scale, detector.score)
+    calibrated = Detector(detector.vae, detector.by)
     calibrated.calibrate(as_pictures(good[:100]), rate=0.1)
     alarms = np.mean([v == "fail" for v in calibrated.predict(as_pictures(good[100:]))])
     assert 0.02 <= alarms <= 0.21  # three standard deviations over both draws
@@ -81,6 +79,11 @@ def test_no_verdict_without_a_threshold(detector, good):
     fresh = Detector(detector.vae)
     with pytest.raises(UserError, match="call `calibrate` first"):
         fresh.predict(as_pictures(good[:8]))
+
+
+def test_no_score_before_it_has_seen_good_pictures(detector, good):
+    with pytest.raises(UserError, match="call `fit` first"):
+        Detector(detector.vae, "latent-density").score_samples(as_pictures(good[:8]))
 
 
 def test_a_score_does_not_depend_on_its_company(detector, good):
@@ -98,8 +101,8 @@ def test_nothing_to_examine(detector, good):
 
 
 def test_the_score_is_that_of_the_edge(detector, good):
-    maps = detector.outputs(good[:5])["anomaly_map"].numpy()
-    expected = [score_map(m, detector.score)[1] for m in maps]
+    outputs = {n: v.numpy() for n, v in detector.outputs(good[:5]).items()}
+    expected = [judge({n: v[i] for n, v in outputs.items()}, detector.score)[1] for i in range(5)]
     np.testing.assert_allclose(detector.score_samples(as_pictures(good[:5])), expected, rtol=1e-5)
 
 
@@ -108,93 +111,3 @@ def test_reconstructions_are_pictures(detector, good):
     assert again.dtype == np.uint8
     assert again.shape == (40, 16, 16, 1)
     assert np.abs(again.astype(int) - good[:40]).mean() < 40  # of the grey scale
-
-
-# The scale
-
-
-class Stub:
-    """Stands for a VAE that is off by `error` grey levels, (H, W), at each place."""
-
-    def __init__(self, error):
-        self.error = np.asarray(error, np.float32)
-        self.encoder = self
-        self.input_shape = (None, *self.error.shape, 1)
-
-    def reconstruct(self, image):
-        return (tf.cast(image, tf.float32) - self.error[..., None]) / 255.0
-
-
-GREY = as_pictures(np.full((960, 24, 24, 1), 128, np.uint8))
-
-
-def test_errors_are_measured_against_what_good_pictures_show_there():
-    error = np.full((24, 24), 4.0)
-    error[:, 12:] = 40.0
-    maps = Detector(Stub(error)).fit(GREY).examine(GREY).heatmaps
-    # The halves differ tenfold; measured so, a good picture is about 1 in both.
-    assert 0.5 < maps[:, :, :10].min() <= maps[:, :, :10].max() < 1.1
-    assert 0.9 < maps[:, :, 14:].min() <= maps[:, :, 14:].max() < 1.1
-
-
-def test_the_scale_has_a_floor_where_good_pictures_never_differ():
-    nothing = Detector(Stub(np.zeros((24, 24)))).fit(GREY)
-    np.testing.assert_allclose(nothing.scale, 0.5 / 255)
-    error = np.zeros((24, 24))
-    error[:, 18:] = 100.0
-    half = Detector(Stub(error)).fit(GREY)
-    assert half.scale.min() >= 0.2 * 0.2 * 100 / 255  # a fifth of the mean
-    assert half.scale.max() == pytest.approx(100 / 255, rel=0.02)
-
-
-def test_fit_forgets_an_earlier_scale():
-    stub = Stub(np.full((24, 24), 10.0))
-    detector = Detector(stub).fit(GREY)
-    first = detector.scale.copy()
-    detector.score_samples(GREY)
-    np.testing.assert_allclose(detector.fit(GREY).scale, first)
-    stub.error = np.full((24, 24), 20.0, np.float32)
-    np.testing.assert_allclose(detector.fit(GREY).scale, 2 * first, rtol=1e-5)
-    np.testing.assert_allclose(detector.score_samples(GREY), 1.0, rtol=1e-4)
-
-
-# Synthetic defects
-
-
-@settings(max_examples=60, deadline=None)
-@given(
-    seed=st.integers(0, 2**32),
-    height=st.integers(16, 80),
-    width=st.integers(16, 80),
-    channels=st.sampled_from([1, 3]),
-)
-def test_a_defect_changes_a_bounded_region(seed, height, width, channels):
-    rng = np.random.default_rng(seed)
-    images = rng.integers(60, 196, (6, height, width, channels), np.uint8)
-    before = images.copy()
-    damaged = with_defects(images, np.random.default_rng(seed))
-    assert damaged.dtype == np.uint8
-    assert damaged.shape == images.shape
-    np.testing.assert_array_equal(images, before)
-    np.testing.assert_array_equal(with_defects(images, np.random.default_rng(seed)), damaged)
-    side = min(height, width)
-    for changed in (damaged != images).any(axis=-1):
-        assert changed.any()
-        rows, columns = np.nonzero(changed.any(axis=1))[0], np.nonzero(changed.any(axis=0))[0]
-        tall, wide = np.ptp(rows) + 1, np.ptp(columns) + 1
-        is_patch = tall <= 0.25 * height + 1 and wide <= 0.25 * width + 1
-        is_stroke = max(tall, wide) <= 0.6 * side + 3
-        assert is_patch or is_stroke
-        assert changed.mean() < 0.15
-
-
-def test_another_seed_gives_other_defects():
-    images = np.random.default_rng(0).integers(0, 256, (4, 32, 32, 1), np.uint8)
-    one, two = (with_defects(images, np.random.default_rng(seed)) for seed in (1, 2))
-    assert (one != two).any()
-
-
-def test_one_picture_is_enough_for_a_defect():
-    image = np.random.default_rng(0).integers(0, 256, (1, 16, 16, 3), np.uint8)
-    for seed in range(40):
-        assert (with_defects(image, np.random.default_rng(seed)) != image).any()

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
-from edge.score import ScoreSpec, score_map, smooth
+from edge.score import ScoreSpec, judge, score_map, smooth
 
 maps = arrays(
     np.float32,
@@ -113,3 +113,55 @@ def test_nan_in_the_map_is_seen_in_the_score():
     anomaly_map = np.zeros((16, 16), np.float32)
     anomaly_map[3, 4] = np.nan
     assert np.isnan(score(anomaly_map, ScoreSpec(3, 0.02)))
+
+
+# Several parts
+
+lengths = st.floats(0, 40)
+knees = st.floats(0, 20)
+
+
+def judged(height, length, map_knee, knee):
+    outputs = {
+        "anomaly_map": np.full((4, 6), height, np.float32),
+        "features": np.array([length * 0.6, -length * 0.8], np.float32),
+        "reconstruction": None,  # not asked
+    }
+    spec = ScoreSpec(1, 0.1, {"anomaly_map": map_knee, "features": knee})
+    return judge(outputs, spec)
+
+
+@quick
+@given(lengths, lengths, knees, knees)
+def test_a_score_is_what_its_parts_have_beyond_their_knees(height, length, map_knee, knee):
+    heatmap, got = judged(height, length, map_knee, knee)
+    beyond = max(0, height - map_knee) + max(0, length - knee)
+    assert beyond - 1e-3 <= got <= beyond + 2 * np.log(2) / 3 + 1e-3
+    np.testing.assert_allclose(heatmap, height, rtol=1e-6, atol=1e-12)
+
+
+@quick
+@given(lengths, lengths, knees, knees, st.floats(0.01, 5))
+def test_a_greater_part_never_scores_lower(height, length, map_knee, knee, more):
+    before = judged(height, length, map_knee, knee)[1]
+    assert judged(height + more, length, map_knee, knee)[1] >= before
+    assert judged(height, length + more, map_knee, knee)[1] >= before
+
+
+@quick
+@given(st.floats(0.01, 60), knees)
+def test_the_limit_is_where_the_map_alone_reaches_the_threshold(threshold, knee):
+    spec = ScoreSpec(1, 0.1, {"anomaly_map": knee, "features": 1e6})
+    height = np.full((4, 6), spec.limit(threshold))
+    if spec.limit(threshold) >= 0:  # a map is non-negative
+        outputs = {"anomaly_map": height, "features": np.zeros(2)}
+        assert judge(outputs, spec)[1] == pytest.approx(threshold, rel=1e-3, abs=1e-3)
+
+
+def test_without_knees_the_map_is_the_score():
+    anomaly_map = np.random.default_rng(0).uniform(0, 5, (9, 7)).astype(np.float32)
+    spec = ScoreSpec(3, 0.2)
+    heatmap, got = judge({"anomaly_map": anomaly_map, "features": np.ones(3)}, spec)
+    assert got == score(anomaly_map, spec)
+    assert spec.limit(3.5) == 3.5
+    np.testing.assert_array_equal(heatmap, smooth(anomaly_map, 3))

@@ -93,7 +93,7 @@ def test_manifest_says_what_it_is_and_was_made_from(bundle, run, pictures):
         assert 0 <= quality["image_auroc"] <= 1
         detector = manifest.graph("detector", precision)
         assert detector.inputs == {"image": {"shape": [1, 32, 32, 1], "dtype": "uint8"}}
-        assert detector.outputs.keys() == {"reconstruction", "anomaly_map"}
+        assert detector.outputs.keys() == {"reconstruction", "anomaly_map", "features", "latent"}
         assert manifest.graph("encoder", precision).outputs.keys() == {"z_mean", "z_log_var"}
         assert manifest.graph("decoder", precision).inputs["z"]["shape"] == [1, 16]
 
@@ -203,7 +203,8 @@ def test_works_when_the_pictures_are_gone(exported):
 def test_says_every_check_and_nothing_else(exported):
     _, done = exported
     lines = done.stderr.splitlines()
-    assert all(re.match(r"converting (\w+)$|ok   ", line) for line in lines), done.stderr
+    expected = r"converting (\w+)$|ok   |     detector.int8: \d+ million multiply-adds"
+    assert all(re.match(expected, line) for line in lines), done.stderr
     for role in ROLES:
         for precision in PRECISIONS:
             assert f"ok   {role}.{precision}: builtin operations only" in lines

@@ -7,6 +7,7 @@ import tensorflow as tf
 
 from edge.manifest import read_manifest
 from export import verify
+from export.macs import multiply_adds
 from export.verify import Report, VerificationError, check_structure, op_names
 from vae_tf.quiet import quiet
 
@@ -135,20 +136,58 @@ def test_scores_must_rank_and_judge_alike():
     assert "75.0%" in failure
 
 
+def scored(n: int, lost: int) -> tuple:
+    """n good and n bad pictures, all told apart; then `lost` of the bad ones below all good."""
+    bad = np.arange(2 * n) >= n
+    keras_scores = np.arange(2.0 * n)
+    graph_scores = keras_scores.copy()
+    graph_scores[n : n + lost] -= 2 * n
+    return bad, keras_scores, graph_scores
+
+
 @pytest.mark.parametrize(
-    ("precision", "loss", "n", "passes"),
+    ("precision", "n", "lost", "passes"),
     [
-        ("int8", 0.009, 1000, True),
-        ("int8", 0.011, 1000, False),
-        ("float32", 0.0004, 1000, True),
-        ("float32", 0.0006, 1000, False),
-        ("int8", 0.019, 10, True),  # two pairs of a hundred
-        ("int8", 0.021, 10, False),
-        ("int8", -0.05, 1000, True),
+        ("int8", 2000, 0, True),
+        ("int8", 2000, 9, True),  # 0.0045
+        ("int8", 2000, 40, False),  # 0.02
+        ("float32", 2000, 0, True),
+        ("float32", 2000, 9, False),
+        ("int8", 20, 1, True),  # 0.05, and by chance
+        ("int8", 20, 10, False),
     ],
 )
-def test_auroc_may_lose_so_much(precision, loss, n, passes):
-    before = {"image_auroc": 0.9, "n_good": n, "n_bad": n}
+def test_auroc_may_lose_so_much(precision, n, lost, passes):
+    bad, before, after = scored(n, lost)
     report = Report()
-    verify.check_auroc(report, precision, before, {**before, "image_auroc": 0.9 - loss})
+    verify.check_auroc(report, precision, bad, before, after)
     assert (not report.failures) == passes
+    assert f"image AUROC {1 - lost / n:.4f}, {lost / n:.4f} below" in report.lines[0]
+    better = Report()
+    verify.check_auroc(better, precision, bad, after, before)
+    assert not better.failures
+
+
+# Cost
+
+
+def test_multiply_adds_are_those_of_the_layers():
+    inputs = keras.Input((12, 10, 3), batch_size=1)
+    x = keras.layers.Conv2D(8, 3, strides=2, padding="same")(inputs)  # 6 x 5 x 8 from 3 x 3 x 3
+    x = keras.layers.DepthwiseConv2D(3, padding="same")(x)  # 6 x 5 x 8 from 3 x 3
+    x = keras.layers.UpSampling2D(2)(x)
+    outputs = keras.layers.Dense(7)(keras.layers.Flatten()(x))  # 960 x 7
+    model = keras.Model(inputs, outputs)
+    converter = tf.lite.TFLiteConverter.from_keras_model(model)
+    with quiet():
+        content = converter.convert()
+    assert multiply_adds(content) == 6 * 5 * 8 * 27 + 6 * 5 * 8 * 9 + 12 * 10 * 8 * 7
+
+
+def test_both_precisions_cost_the_same(bundle):
+    float32, int8 = (
+        multiply_adds((bundle / f"detector.{p}.tflite").read_bytes()) for p in ("float32", "int8")
+    )
+    assert float32 == int8
+    assert read_manifest(bundle).quality["int8"]["multiply_adds"] == int8
+    assert 1e6 < int8 < 400e6

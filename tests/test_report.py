@@ -111,7 +111,9 @@ def with_scores(scores, kinds, calibration):
     figures = image_figures(scores, list(kinds), calibration)
     figures.update(pixel_auroc=None, pixel_pro=None)
     heat = np.ones((len(kinds), SIZE, SIZE), np.float32) * scores[:, None, None]
-    return Evaluation(of, Scored(scores, heat.astype(np.float32)), calibration, figures)
+    return Evaluation(
+        of, Scored(scores, heat.astype(np.float32)), calibration, calibration.threshold, figures
+    )
 
 
 CALIBRATION = Calibration(tuple(np.linspace(0, 1, 99)), 0.01, 1.0, 0.9, "conformal")
@@ -183,7 +185,11 @@ def test_names_are_text_and_never_markup(evaluation):
     scored = Scored(scores, evaluation.scored.heatmaps)
     figures = image_figures(scores, evaluation.pictures.kinds, evaluation.calibration)
     changed = Evaluation(
-        evaluation.pictures, scored, evaluation.calibration, {**evaluation.figures, **figures}
+        evaluation.pictures,
+        scored,
+        evaluation.calibration,
+        evaluation.limit,
+        {**evaluation.figures, **figures},
     )
     content = written(changed, title="<b>bold</b>", source=NASTY)
     page = Page(content)
@@ -217,7 +223,7 @@ def test_report_of_colour_pictures_stays_small():
     scores = np.r_[np.linspace(0, 2, 12), np.linspace(0, 3, 12)]
     figures = {**image_figures(scores, kinds, CALIBRATION), "pixel_auroc": None, "pixel_pro": None}
     scored = Scored(scores, rng.random((n, 200, 320)).astype(np.float32))
-    evaluation = Evaluation(of, scored, CALIBRATION, figures)
+    evaluation = Evaluation(of, scored, CALIBRATION, CALIBRATION.threshold, figures)
     assert len(written(evaluation, title="Noise")) < 4e6
 
 

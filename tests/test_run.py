@@ -40,11 +40,11 @@ def test_not_a_run_directory(pictures, tmp_path, capsys, kind):
     ("content", "words"),
     [
         (b"", "damaged"),
-        (b'{"format": 1, "conf', "damaged"),
+        (b'{"format": 2, "conf', "damaged"),
         (b"\xff\xfe\x00", "damaged"),
         (b"[]", "lacks or misstates a field"),
         (b"{}", "format"),
-        (b'{"format": 1}', "config"),
+        (b'{"format": 2}', "config"),
     ],
 )
 def test_damaged_config(tiny_copy, pictures, tmp_path, capsys, content, words):
@@ -56,9 +56,9 @@ def test_damaged_config(tiny_copy, pictures, tmp_path, capsys, content, words):
 
 def test_a_run_of_a_newer_format_names_both(tiny_copy, pictures, tmp_path, capsys):
     record = json.loads((tiny_copy / "config.json").read_bytes())
-    (tiny_copy / "config.json").write_text(json.dumps({**record, "format": 2}))
+    (tiny_copy / "config.json").write_text(json.dumps({**record, "format": 3}))
     line = both_refuse(capsys, tiny_copy, pictures, tmp_path)
-    assert "has run format 2, this version reads 1; update the program" in line
+    assert "has run format 3, this version reads 2; update the program" in line
 
 
 def test_a_field_of_a_newer_config_is_named(tiny_copy, pictures, tmp_path, capsys):
@@ -128,13 +128,14 @@ def test_missing_pictures(tiny_copy, tmp_path, capsys, damage):
     assert "72 pictures of the run are missing or damaged" in line
 
 
-def test_a_run_reads_as_it_was_written(tiny_run):
-    run = Run.open(tiny_run.folder)
-    assert Run.open(str(tiny_run.folder)) == run
-    assert (run.config.steps, run.config.latent_dim, run.config.data.size) == (480, 4, (16, 16))
-    assert run.spec.shape == (16, 16, 1)
+def test_a_run_reads_as_it_was_written(run_folder):
+    run = Run.open(run_folder)
+    assert Run.open(str(run_folder)) == run
+    assert (run.config.steps, run.config.latent_dim, run.config.data.size) == (200, 16, (32, 32))
+    assert run.spec.shape == (32, 32, 1)
     detector = run.load_detector()
-    assert detector.scale.shape == (16, 16)
+    assert detector.by.name == "combined"
+    assert detector.by.arrays["latent_matrix"].shape == (16, 16)
     assert len(detector.calibrated.scores) == 14
     assert np.all(np.diff(detector.calibrated.scores) >= 0)
 

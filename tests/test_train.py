@@ -14,6 +14,7 @@ from PIL import Image
 
 from edge.errors import UserError
 from vae_tf.__main__ import main
+from vae_tf.augment import Augmentation
 from vae_tf.config import PRESETS
 from vae_tf.run import Run
 from vae_tf.train import fit, train
@@ -48,7 +49,7 @@ def test_run_directory_holds_what_it_says(tiny_run):
         *("detector.npz", "calibration.json", "plots", "tensorboard"),
     }
     record = json.loads((folder / "config.json").read_bytes())
-    assert record["format"] == 1
+    assert record["format"] == 2
     assert record["config"]["steps"] == 480
     assert record["config"]["data"]["size"] == [16, 16]
     assert record["made_with"]["tensorflow"] == tf.__version__
@@ -122,6 +123,23 @@ def test_another_seed_gives_another_run(tiny_run, tmp_path):
     )
 
 
+@pytest.mark.slow
+def test_a_restoring_run_broken_off_goes_on_as_if_undisturbed(tiny_run, tmp_path):
+    """What it damages and how depends on the step, not on the process."""
+
+    class Stop(keras.callbacks.Callback):
+        def on_epoch_end(self, epoch, logs=None):
+            if epoch == 1:
+                raise KeyboardInterrupt
+
+    config = tiny_config(tiny_run, objective="restore", steps=48 * 4)
+    train(config, tmp_path / "whole", say=quiet)
+    with pytest.raises(KeyboardInterrupt):
+        train(config, tmp_path / "broken", callbacks=[Stop()], say=quiet)
+    train(config, tmp_path / "broken", resume=True, say=quiet)
+    assert_same_run(tmp_path / "whole", tmp_path / "broken")
+
+
 # The end of training
 
 
@@ -140,7 +158,7 @@ class Spoiler(keras.callbacks.Callback):
                 weight.assign(weight * self.factor)
 
 
-def test_training_stops_early_and_keeps_the_best(tiny_run, tmp_path):
+def test_a_plain_vae_stops_early_and_keeps_the_best(tiny_run, tmp_path):
     spoiler = Spoiler(start=2, factor=3.0)
     folder = tmp_path / "run"
     run = train(tiny_config(tiny_run), folder, callbacks=[spoiler], say=quiet)
@@ -156,6 +174,27 @@ def test_training_stops_early_and_keeps_the_best(tiny_run, tmp_path):
     again = train(run.config, folder, resume=True, say=quiet)
     assert again.history()["val_loss"] == history
     assert (folder / "calibration.json").read_bytes() == before
+
+
+def test_a_restoring_vae_trains_to_the_end(tiny_run, tmp_path):
+    spoiler = Spoiler(start=2, factor=1.05)
+    config = tiny_config(tiny_run, objective="restore", steps=48 * 8)
+    run = train(config, tmp_path / "run", callbacks=[spoiler], say=quiet)
+    assert len(run.history()["val_loss"]) == 8
+    state = json.loads((run.folder / "checkpoint" / "state.json").read_bytes())
+    assert state["best_epoch"] == 8
+
+
+def test_what_keeps_a_good_part_good_is_the_users_to_say(tiny_run, tmp_path, pictures, capsys):
+    said = []
+    config = tiny_config(tiny_run, objective="restore", steps=8, augmentation="flip,rotation=4")
+    run = train(config, tmp_path / "run", say=said.append)
+    assert run.load_vae().augmentation == Augmentation(flip=True, rotation=4.0)
+    assert "augmentation flip,rotation=4" in said
+    arguments = ["train", pictures, tmp_path / "other", *TINY, "--augmentation", "twist"]
+    line = refused(capsys, main, *arguments)
+    assert "expected auto, none, or a list of mirror, flip" in line
+    assert not (tmp_path / "other").exists()
 
 
 def test_diverging_training_ends_in_one_line(pictures, tmp_path, capsys):

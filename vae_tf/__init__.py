@@ -19,6 +19,7 @@ _HOMES = {
     "DataConfig": "vae_tf.config",
     "Detector": "vae_tf.detector",
     "Run": "vae_tf.run",
+    "RestoringVAE": "vae_tf.restoring",
     "load_data": "vae_tf.data",
     "load_test": "vae_tf.data",
 }
@@ -27,6 +28,7 @@ __all__ = [
     "Config",
     "DataConfig",
     "Detector",
+    "RestoringVAE",
     "Run",
     "__version__",
     "load_data",
@@ -37,6 +39,7 @@ if TYPE_CHECKING:
     from vae_tf.config import Config, DataConfig
     from vae_tf.data import load_data, load_test
     from vae_tf.detector import Detector
+    from vae_tf.restoring import RestoringVAE
     from vae_tf.run import Run
     from vae_tf.vae import VAE
 

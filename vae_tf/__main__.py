@@ -10,7 +10,7 @@ import sys
 
 from edge.errors import UserError
 from edge.files import write_atomically
-from vae_tf.config import PRESETS, Config, DataConfig
+from vae_tf.config import OBJECTIVES, PRESETS, Config, DataConfig
 from vae_tf.quiet import quiet
 
 
@@ -57,6 +57,11 @@ def _parser() -> argparse.ArgumentParser:
     evaluate.add_argument("--report", metavar="FILE", help="write one self-contained HTML page")
     evaluate.add_argument("--bundle", metavar="DIR", help="adds its size and latency to the report")
     evaluate.add_argument("--plots", metavar="DIR", help="default: RUN/plots")
+    evaluate.add_argument(
+        "--score",
+        metavar="NAME",
+        help="another way of scoring than the run's, see vae_tf/scores.py",
+    )
     evaluate.add_argument("--data-dir", metavar="DIR", help="of TFDS; default: the run's")
     evaluate.add_argument("--normal-class", metavar="K", help="default: the run's")
     evaluate.set_defaults(run=_evaluate)
@@ -84,11 +89,20 @@ def _add_data_options(parser) -> None:
 def _add_training_options(parser) -> None:
     group = parser.add_argument_group("training")
     group.add_argument("--preset", choices=tuple(PRESETS), default="standard")
+    group.add_argument(
+        "--objective", choices=OBJECTIVES, help="restore: finds defects (default); plain: a VAE"
+    )
+    group.add_argument(
+        "--augmentation",
+        metavar="LIST",
+        help="what keeps a good part good: mirror, flip, rotation=DEGREES, shift=SHARE, "
+        "brightness=SPREAD, comma-separated, or none; default: auto, told by the pictures",
+    )
     group.add_argument("--likelihood", choices=("gaussian", "bernoulli"))
     group.add_argument("--latent-dim", type=int, metavar="N")
     group.add_argument("--beta", type=float, help="weight of the KL (1)")
     group.add_argument("--batch-size", type=int, metavar="N")
-    group.add_argument("--steps", type=int, metavar="N", help="optimiser steps at most")
+    group.add_argument("--steps", type=int, metavar="N", help="optimiser steps")
     group.add_argument("--learning-rate", type=float, metavar="R")
     group.add_argument("--false-alarm-rate", type=float, metavar="R", help="default: 0.01")
     group.add_argument("--seed", type=int)
@@ -131,25 +145,32 @@ def _config(options) -> Config:
         data,
         options.preset,
         **chosen("likelihood", "latent_dim", "beta", "batch_size", "steps", "learning_rate"),
-        **chosen("false_alarm_rate", "seed"),
+        **chosen("objective", "augmentation", "false_alarm_rate", "seed"),
     )
 
 
 def _evaluate(options) -> int:
     with quiet():
         from vae_tf.data import load_test
+        from vae_tf.detector import Detector
         from vae_tf.evaluate import evaluate, table
         from vae_tf.results import bundle_rows, plot_evaluation, write_run_report
         from vae_tf.run import Run
 
     run = Run.open(options.run_folder)
     detector = run.load_detector()
+    if options.score:
+        detector = Detector(detector.vae, options.score)  # before the pictures are read
     pictures = load_test(
         options.data,
         run.spec,
         data_dir=options.data_dir or run.config.data.data_dir,
         normal_class=options.normal_class or run.config.data.normal_class,
     )
+    if options.score:
+        splits = run.load_splits()
+        detector.fit(splits.train, splits.validation)
+        detector.calibrate(splits.calibration, run.config.false_alarm_rate)
     evaluation = evaluate(detector, pictures)
     if options.json:
         write_atomically(options.json, json.dumps(evaluation.figures, indent=1).encode())

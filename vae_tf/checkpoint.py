@@ -27,10 +27,11 @@ class Checkpoint(keras.callbacks.Callback):
 
     folder: of the checkpoints. history: the CSV file, a line an epoch.
     monitor: the metric that decides which epoch is best, lower is better.
-    patience: epochs without a better one before training stops.
+    patience: epochs without a better one before training stops. None: it never does, and the last
+        epoch counts as the best, as it does where the learning rate runs down to nothing.
     """
 
-    def __init__(self, folder: Path, history: Path, monitor: str, patience: int):
+    def __init__(self, folder: Path, history: Path, monitor: str, patience: int | None):
         super().__init__()
         self.folder = folder
         self.monitor = monitor
@@ -49,7 +50,7 @@ class Checkpoint(keras.callbacks.Callback):
     @property
     def exhausted(self) -> bool:
         """Whether the best epoch lies `patience` epochs back."""
-        return self.epoch - self.best_epoch >= self.patience
+        return self.patience is not None and self.epoch - self.best_epoch >= self.patience
 
     def restore(self, model) -> None:
         """Loads the last state into a compiled model, where there is one.
@@ -85,7 +86,8 @@ class Checkpoint(keras.callbacks.Callback):
                     "lower --learning-rate"
                 )
         self.rows.append(row)
-        if row[self.monitor] <= min(r[self.monitor] for r in self.rows):
+        best = min(r[self.monitor] for r in self.rows)
+        if self.patience is None or row[self.monitor] <= best:
             self.best_epoch = self.epoch
         self._save()
         if self.exhausted:

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 
 from edge.calibration import DEFAULT_RATE
 from edge.errors import UserError
 
 PRESETS = {
-    # steps of training at most; early stopping may end sooner
-    "quick": {"steps": 500},
+    # steps of training; where the VAE is plain, early stopping may end sooner
+    "quick": {"steps": 1000},
     "standard": {"steps": 2000},
-    "best": {"steps": 8000},
+    "best": {"steps": 6000},
 }
+_FEW = 1000  # pictures, for which a preset's steps are meant
+_MOST_TIMES = 2.0  # that many steps for many pictures
+OBJECTIVES = ("restore", "plain")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,24 +37,33 @@ class DataConfig:
 class Config:
     """Everything that decides a run besides the pictures themselves.
 
-    steps: optimiser steps at most, of `batch_size` pictures each.
+    objective: "restore" trains `RestoringVAE` to find defects; "plain" a `VAE` alone.
+    steps: optimiser steps, of `batch_size` pictures each; those of the preset are more where there
+        are many pictures, see `planned_steps`.
+    augmentation: "auto" for what the pictures bear out, else as `Augmentation.parse` takes it.
     false_alarm_rate: share of good pictures that may fail, for the threshold.
     """
 
     data: DataConfig
     preset: str = "standard"
+    objective: str = "restore"
     likelihood: str = "gaussian"
     latent_dim: int = 64
     beta: float = 1.0
-    batch_size: int = 32
+    batch_size: int = 16
     steps: int = 2000
-    learning_rate: float = 1e-3
+    learning_rate: float = 3e-3
+    augmentation: str = "auto"
     false_alarm_rate: float = DEFAULT_RATE
     seed: int = 0
 
     def __post_init__(self):
         if self.preset not in PRESETS:
             raise UserError(f"expected a preset of {', '.join(PRESETS)}, got {self.preset!r}")
+        if self.objective not in OBJECTIVES:
+            raise UserError(
+                f"expected an objective of {', '.join(OBJECTIVES)}, got {self.objective!r}"
+            )
         if self.likelihood not in ("gaussian", "bernoulli"):
             raise UserError(f"expected a likelihood gaussian or bernoulli, got {self.likelihood!r}")
         for name in ("latent_dim", "batch_size", "steps"):
@@ -59,6 +72,10 @@ class Config:
         for name in ("learning_rate", "beta"):
             if not 0 < getattr(self, name) < float("inf"):
                 raise UserError(f"expected {name} above 0, got {getattr(self, name)}")
+        if self.augmentation != "auto":
+            from vae_tf.augment import Augmentation  # needs TensorFlow
+
+            Augmentation.parse(self.augmentation)
         if not 0 < self.false_alarm_rate <= 0.5:
             raise UserError(f"expected a false-alarm rate in (0, 0.5], got {self.false_alarm_rate}")
         if not 0 <= self.seed < 2**31:
@@ -71,6 +88,16 @@ class Config:
             raise UserError(f"expected a preset of {', '.join(PRESETS)}, got {preset!r}")
         chosen = {**PRESETS[preset], **{k: v for k, v in changes.items() if v is not None}}
         return cls(data=data, preset=preset, **chosen)
+
+    def planned_steps(self, pictures: int) -> int:
+        """The steps that so many training pictures are worth, where the preset says how many.
+
+        Few pictures are learnt by heart, and good ones that were not among them then raise alarms;
+        many go on teaching.
+        """
+        if self.steps != PRESETS[self.preset]["steps"]:
+            return self.steps
+        return round(self.steps * min(max(1.0, math.sqrt(pictures / _FEW)), _MOST_TIMES))
 
     def to_dict(self) -> dict:
         """Plain JSON types."""

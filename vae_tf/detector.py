@@ -1,26 +1,21 @@
-"""Anomaly maps and scores from a trained VAE. Higher means more anomalous, everywhere.
+"""Scores, a threshold and verdicts from a trained model. Higher means more anomalous, everywhere.
 
-The map says, for each pixel, how far the picture lies from its reconstruction, in units of what
-good pictures show at that place: an edge that is never reconstructed sharply raises no alarm. How
-a map becomes a score, a p-value and a verdict is written once, in `edge.score` and
-`edge.calibration`, which the device runs as well.
+What the map and the score measure is one of `vae_tf.scores`. How a map becomes a score, a p-value
+and a verdict is written once, in `edge.score` and `edge.calibration`, which the device runs too.
 """
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
 
 import numpy as np
 import tensorflow as tf
 
 from edge.calibration import DEFAULT_RATE, Calibration, calibrate
 from edge.errors import UserError
-from edge.score import ScoreSpec, score_map, smooth
+from edge.score import ScoreSpec, judge
 from vae_tf.data import Pictures
-
-BATCH = 32
-_PRIOR_PICTURES = 30  # how many pictures' worth the picture-wide error weighs at each place
+from vae_tf.scores import Score, batched, make_score
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,56 +29,34 @@ class Scored:
     heatmaps: np.ndarray
 
 
-def default_score(height: int, width: int) -> ScoreSpec:
-    """Windows and the share of pixels in proportion to the picture."""
-    window = max(1, round(min(height, width) / 16))
-    return ScoreSpec(window=window + 1 - window % 2, top=0.02)
-
-
 class Detector:
-    """A VAE with what good pictures show at each place, and a threshold.
+    """A trained model with a way of scoring, which `fit` prepares, and a threshold.
 
-    vae: a trained `vae_tf.VAE` over pictures.
-    scale: float32 (h, w), the typical error of a good picture at each place; ones before `fit`.
-    score: how a map becomes a score. calibration: set by `calibrate`.
+    vae: a trained `vae_tf.VAE` over pictures. by: a `Score` over it, or the name of one; None for
+    the best that the model can give. calibration: set by `calibrate`.
     """
 
-    def __init__(self, vae, scale=None, score: ScoreSpec | None = None, calibration=None):
-        height, width, _ = vae.encoder.input_shape[1:]
+    def __init__(self, vae, by: Score | str | None = None, calibration=None):
         self.vae = vae
-        self.scale = np.ones((height, width), np.float32) if scale is None else scale
-        self.score = score or default_score(height, width)
+        self.by = by if isinstance(by, Score) else make_score(vae, by)
         self.calibration: Calibration | None = calibration
-        self._outputs: Callable | None = None
+
+    @property
+    def score(self) -> ScoreSpec:
+        """How a map becomes a number."""
+        return self.by.spec
 
     def outputs(self, image: tf.Tensor) -> dict:
-        """The detector graph, in TensorFlow operations; exported as it stands.
+        """The detector graph, in TensorFlow operations: see `scores.Score.outputs`."""
+        return self.by.outputs(image)
 
-        image: uint8 (B, h, w, c). Returns: "reconstruction" (B, h, w, c) in [0, 1] but for rounding
-        of the model, and "anomaly_map" (B, h, w), non-negative, in typical errors.
+    def fit(self, good: Pictures, held_out: Pictures | None = None) -> Detector:
+        """Learns what good pictures show.
+
+        good: the pictures the model was trained on. held_out: others, where there are some, but not
+            those that will set the threshold.
         """
-        reconstruction = self.vae.reconstruct(image)
-        error = tf.abs(tf.cast(image, tf.float32) / 255.0 - reconstruction)
-        # The scale's inverse as a constant: a product quantises better than a quotient.
-        anomaly_map = tf.reduce_mean(error, axis=-1) * tf.constant(1 / self.scale[None])
-        return {"reconstruction": reconstruction, "anomaly_map": anomaly_map}
-
-    def fit(self, good: Pictures) -> Detector:
-        """Learns the typical error at each place. good: the pictures the VAE was trained on."""
-        self.scale, self._outputs = np.ones_like(self.scale), None
-        total = np.zeros(self.scale.shape)
-        for _, maps in self._batches(good):
-            total += np.square(maps, dtype=np.float64).sum(axis=0)
-        local = np.square(smooth(np.sqrt(total / len(good)), self.score.window), dtype=np.float64)
-        # A few pictures do not tell one place from another; the whole picture then counts for more.
-        overall = local.mean()
-        rms = np.sqrt(
-            (len(good) * local + _PRIOR_PICTURES * overall) / (len(good) + _PRIOR_PICTURES)
-        )
-        # Where good pictures never differ (a white background), the error is next to nothing; the
-        # floor keeps a grey level of noise there from counting as a defect.
-        self.scale = np.maximum(rms, max(0.2 * np.sqrt(overall), 0.5 / 255)).astype(np.float32)
-        self._outputs = None
+        self.by.fit(good, held_out)
         return self
 
     def score_samples(self, pictures: Pictures) -> np.ndarray:
@@ -91,10 +64,16 @@ class Detector:
         return self.examine(pictures).scores
 
     def examine(self, pictures: Pictures) -> Scored:
-        """Scores and heat maps of every picture, in order."""
-        results = [score_map(m, self.score) for _, maps in self._batches(pictures) for m in maps]
+        """Scores and heat maps of every picture, in order. Raises: UserError before `fit`."""
+        if not self.by.ready:
+            raise UserError("the detector has seen no good pictures yet; call `fit` first")
+        results = [
+            judge({name: value[i] for name, value in outputs.items()}, self.score)
+            for outputs in batched(self._scoring, pictures)
+            for i in range(len(outputs["anomaly_map"]))
+        ]
         if not results:
-            return Scored(np.zeros(0), np.zeros((0, *self.scale.shape), np.float32))
+            return Scored(np.zeros(0), np.zeros((0, *self.by.size), np.float32))
         return Scored(np.array([s for _, s in results]), np.stack([h for h, _ in results]))
 
     def calibrate(self, good: Pictures, rate: float = DEFAULT_RATE) -> Detector:
@@ -111,22 +90,18 @@ class Detector:
 
     def predict(self, pictures: Pictures) -> list[str]:
         """Verdicts: "pass", "warn" or "fail". Raises: UserError before `calibrate`."""
-        return [self.calibrated.label(s) for s in self.score_samples(pictures)]
+        calibration = self.calibrated  # before the work
+        return [calibration.label(s) for s in self.score_samples(pictures)]
 
     def reconstruct(self, pictures: Pictures) -> np.ndarray:
         """uint8 (n, h, w, c): what the model takes each picture to look like when good."""
-        parts = [r for r, _ in self._batches(pictures)]
+
+        def compute(image):
+            return {"reconstruction": self.vae.reconstruct(image)}
+
+        parts = [outputs["reconstruction"] for outputs in batched(compute, pictures)]
         return np.rint(np.clip(np.concatenate(parts), 0, 1) * 255).astype(np.uint8)
 
-    def _batches(self, pictures: Pictures):
-        if self._outputs is None:
-            self._outputs = tf.function(self.outputs)
-        compute = self._outputs
-        for batch in pictures.batches(BATCH):
-            # One shape for all batches: a last, shorter one would trace the graph again.
-            padded = np.concatenate(
-                [batch, np.zeros((BATCH - len(batch), *batch.shape[1:]), np.uint8)]
-            )
-            outputs = compute(padded)
-            n = len(batch)
-            yield outputs["reconstruction"].numpy()[:n], outputs["anomaly_map"].numpy()[:n]
+    def _scoring(self, image: tf.Tensor) -> dict:
+        outputs = self.outputs(image)
+        return {name: outputs[name] for name in outputs if name != "reconstruction"}

@@ -23,12 +23,14 @@ _PRO_LIMIT = 0.3  # false-positive rate up to which PRO is averaged (Bergmann et
 class Evaluation:
     """Test pictures, what the detector said of them, and the figures.
 
+    limit: the height of a heat map that alone would reach the threshold.
     figures: JSON types; the keys of `evaluate --json`, see `image_figures` and `pixel_figures`.
     """
 
     pictures: Pictures
     scored: Scored
     calibration: Calibration
+    limit: float
     figures: dict
 
 
@@ -41,7 +43,8 @@ def evaluate(detector: Detector, pictures: Pictures) -> Evaluation:
     scored = detector.examine(pictures)
     figures = image_figures(scored.scores, pictures.kinds, detector.calibrated)
     figures.update(pixel_figures(scored.heatmaps, pictures))
-    return Evaluation(pictures, scored, detector.calibrated, figures)
+    limit = detector.score.limit(detector.calibrated.threshold)
+    return Evaluation(pictures, scored, detector.calibrated, limit, figures)
 
 
 def require_both_kinds(kinds: list[str]) -> None:

@@ -27,6 +27,10 @@ _COARSEST_AREA = 160
 _NECK = 16
 # Small data sets have few steps an epoch: Keras' 0.99 would still remember the initial statistics.
 _BATCH_NORM_MOMENTUM = 0.9
+_HEAD_SMALL = 48  # pixels; smaller pictures are not halved at once
+_HEAD_WIDTH, _HEAD_WIDEST = 16, 96  # channels of the finest and the coarsest level
+_HEAD_CHEAP = 100  # places of a level that has two convolutions whatever the picture's size
+_HEAD_COARSEST = 6  # pixels of the shorter side at which halving ends
 
 
 def conv_encoder(shape, latent_dim, widths=None, seed=None):
@@ -95,6 +99,60 @@ def conv_decoder(shape, latent_dim, widths=None, parameters=1, seed=None):
         channels * parameters, 3, padding="same", kernel_initializer=init(), name="params"
     )(x)
     return keras.Model(inputs, outputs, name="decoder")
+
+
+def discrepancy_head(shape, seed=None):
+    """Marks where a picture differs from what it should look like: a small U-Net.
+
+    The first halving comes at once, so that what follows is cheap at the resolution that thin
+    defects need, and the coarsest level sees the whole picture, which tells a defect from texture.
+    Pictures of 48 px and less keep their resolution.
+
+    Args:
+        shape: (H, W, C) of the picture; H and W at least 16.
+        seed: int for the initial weights, or None to follow `keras.utils.set_random_seed`.
+
+    Returns:
+        A `keras.Model` from (B, H, W, 2 C), the picture and its reconstruction, to a dict of
+        `logits`, (B, ceil(H / s), ceil(W / s), 1), where s is 2, or 1 for small pictures, and
+        of `means` and `maxima`, each (B, F): of every feature map of the three coarsest levels.
+
+    Raises:
+        ValueError: an argument is out of range.
+    """
+    height, width, channels = _picture_shape(shape)
+    init = _initialisers(seed)
+    small = min(height, width) <= _HEAD_SMALL
+    breadth = _HEAD_WIDTH
+    x = inputs = keras.Input((height, width, 2 * channels), name="pictures")
+    x = _conv_block(x, breadth, init, strides=1 if small else 2)
+    levels = [x]
+    while min(x.shape[1:3]) > _HEAD_COARSEST:
+        breadth = min(2 * breadth, _HEAD_WIDEST)
+        x = _conv_block(x, breadth, init, strides=2)
+        if x.shape[1] * x.shape[2] <= height * width / 64 + _HEAD_CHEAP:
+            x = _conv_block(x, breadth, init)
+        levels.append(x)
+    coarse = levels[-3:]
+    means = [layers.GlobalAveragePooling2D()(level) for level in coarse]
+    maxima = [layers.GlobalMaxPooling2D()(level) for level in coarse]
+    for finer in reversed(levels[:-1]):
+        x = layers.UpSampling2D(2, interpolation="nearest")(x)
+        surplus = [big - want for big, want in zip(x.shape[1:3], finer.shape[1:3], strict=True)]
+        if any(surplus):
+            x = layers.Cropping2D(tuple((0, n) for n in surplus))(x)
+        x = _conv_block(layers.Concatenate()([x, finer]), finer.shape[-1], init)
+    # Defects are rare: the first steps need not find that out.
+    rare = keras.initializers.Constant(-2.0)
+    logits = layers.Conv2D(
+        1, 3, padding="same", kernel_initializer=init(), bias_initializer=rare, name="logits"
+    )(x)
+    outputs = {
+        "logits": logits,
+        "means": layers.Concatenate(name="means")(means),
+        "maxima": layers.Concatenate(name="maxima")(maxima),
+    }
+    return keras.Model(inputs, outputs, name="head")
 
 
 def dense_encoder(size, latent_dim, hidden=(400,), seed=None):

@@ -319,11 +319,11 @@ def _tiles(
     mask = None
     if known.masks is not None and known.has_mask is not None and known.has_mask[index]:
         mask = np.asarray(known.masks[index], bool)
-    heatmap, threshold = evaluation.scored.heatmaps[index], evaluation.calibration.threshold
+    heatmap, limit = evaluation.scored.heatmaps[index], evaluation.limit
     tiles = [_tile("picture", plots.enlarge(picture, side))]
     if index in reconstructed:
         tiles.append(_tile("expected", plots.enlarge(reconstructed[index], side)))
-    tiles.append(_tile("heat map", plots.heat_tile(picture, heatmap, threshold, mask, side)))
+    tiles.append(_tile("heat map", plots.heat_tile(picture, heatmap, limit, mask, side)))
     return tiles
 
 

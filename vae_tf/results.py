@@ -61,7 +61,7 @@ def save_sheet(evaluation: Evaluation, detector: Detector, rows, path) -> None:
     sheet = plots.heatmap_sheet(
         list(pictures.batch(np.arange(len(pictures)))),
         list(evaluation.scored.heatmaps[rows]),
-        evaluation.calibration.threshold,
+        evaluation.limit,
         [f"{pictures.kinds[i]}, {scores[row]:.2f}" for i, row in enumerate(rows)],
         reconstructions=list(detector.reconstruct(pictures)),
         masks=masks,

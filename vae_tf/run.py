@@ -6,7 +6,7 @@
     checkpoint/         the last state of training, for --resume
     history.csv         a line an epoch
     model.keras         the VAE with its best weights; opens with keras.saving.load_model
-    detector.npz        what good pictures show at each place
+    detector.npz        what the detector learnt from good pictures
     calibration.json    the Keras model's threshold and the scores that set it
     plots/, tensorboard/
 
@@ -28,12 +28,11 @@ import numpy as np
 from edge.calibration import Calibration
 from edge.files import write_atomically, write_error
 from edge.preprocess import InputSpec
-from edge.score import ScoreSpec
 from vae_tf.config import Config
 from vae_tf.errors import RunError
 
 CONFIG = "config.json"
-FORMAT = 1  # of the run directory
+FORMAT = 2  # of the run directory
 
 
 @dataclasses.dataclass(frozen=True)
@@ -129,7 +128,8 @@ class Run:
 
     def load_vae(self):
         """The trained `VAE`. Raises: RunError where training has not ended or it is damaged."""
-        from vae_tf.vae import VAE  # registers the classes that the file names
+        import vae_tf.restoring  # noqa: F401, registers the classes that the file names
+        from vae_tf.vae import VAE
 
         path = self.folder / "model.keras"
         if not path.exists():
@@ -149,10 +149,10 @@ class Run:
     def save_detector(self, detector) -> None:
         """Writes detector.npz and calibration.json."""
         buffer = io.BytesIO()
-        np.savez(buffer, scale=detector.scale)
+        np.savez(buffer, **detector.by.arrays)
         self.write("detector.npz", buffer.getvalue())
         record = {
-            "score": detector.score._asdict(),
+            "score": detector.by.name,
             "calibration": detector.calibration._asdict(),
         }
         self.write("calibration.json", json.dumps(record, indent=1).encode())
@@ -160,6 +160,7 @@ class Run:
     def load_detector(self):
         """The calibrated `Detector`. Raises: RunError where training has not ended."""
         from vae_tf.detector import Detector
+        from vae_tf.scores import make_score
 
         vae = self.load_vae()
         if not self.finished:
@@ -170,9 +171,8 @@ class Run:
         try:
             record = json.loads((self.folder / "calibration.json").read_bytes())
             with np.load(self.folder / "detector.npz", allow_pickle=False) as arrays:
-                scale = arrays["scale"]
-            calibration = Calibration(**record["calibration"])
-            return Detector(vae, scale, ScoreSpec(**record["score"]), calibration)
+                by = make_score(vae, record["score"], dict(arrays))
+            return Detector(vae, by, Calibration(**record["calibration"]))
         except Exception as error:  # zipfile, JSON and NumPy raise many kinds on damage
             raise RunError(f"{self.folder}: the detector's files are damaged ({error})") from None
 

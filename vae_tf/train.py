@@ -10,13 +10,15 @@ import keras
 import tensorflow as tf
 
 from edge.files import write_error
+from vae_tf.augment import Augmentation, suggest
 from vae_tf.callbacks import CollapseWarning
 from vae_tf.checkpoint import Checkpoint
 from vae_tf.config import Config
-from vae_tf.data import Splits, load_data
+from vae_tf.data import Pictures, Splits, load_data
 from vae_tf.detector import Detector
 from vae_tf.errors import RunError, file_error
 from vae_tf.progress import ProgressBar
+from vae_tf.restoring import RestoringVAE
 from vae_tf.results import plot_training
 from vae_tf.run import Run
 from vae_tf.vae import VAE
@@ -25,6 +27,7 @@ from vae_tf.vae import VAE
 # validation and early stopping.
 _STEPS_PER_EPOCH = 50
 _STEPS_PER_EXECUTION = 10
+_WARM_UP = 100  # steps in which the learning rate rises
 
 
 def train(config: Config, folder, resume: bool = False, callbacks=(), say=print) -> Run:
@@ -54,7 +57,7 @@ def train(config: Config, folder, resume: bool = False, callbacks=(), say=print)
         say(line)
     run.write("splits.json", json.dumps(splits.to_json(), indent=1).encode())
     vae = fit(run, splits, callbacks, say)
-    detector = Detector(vae).fit(splits.train)
+    detector = Detector(vae).fit(splits.train, splits.validation)
     detector.calibrate(splits.calibration, run.config.false_alarm_rate)
     run.save_vae(vae)
     plot_training(run, vae, splits.validation if len(splits.validation) else splits.train)
@@ -87,15 +90,29 @@ def _splits_of(run: Run) -> Splits:
     return load_splits(run.config, run.data_folder, run.spec)
 
 
-def build_vae(config: Config, shape: tuple[int, int, int]) -> VAE:
-    """An untrained VAE for pictures of `shape`, (H, W, C), compiled without a schedule."""
-    return VAE.for_pictures(
-        shape,
-        latent_dim=config.latent_dim,
-        likelihood=config.likelihood,
-        beta=config.beta,
-        seed=config.seed,
-    )
+def build_vae(config: Config, shape: tuple[int, int, int], augmentation=None) -> VAE:
+    """An untrained VAE for pictures of `shape`, (H, W, C).
+
+    augmentation: an `Augmentation`, where the objective is to restore.
+    """
+    arguments = {
+        "latent_dim": config.latent_dim,
+        "likelihood": config.likelihood,
+        "beta": config.beta,
+        "seed": config.seed,
+    }
+    if config.objective == "restore":
+        return RestoringVAE.for_pictures(shape, augmentation=augmentation, **arguments)
+    return VAE.for_pictures(shape, **arguments)
+
+
+def _augmentation(config: Config, good: Pictures, say) -> Augmentation | None:
+    if config.objective != "restore":
+        return None
+    auto = config.augmentation == "auto"
+    chosen = suggest(good) if auto else Augmentation.parse(config.augmentation)
+    say(f"augmentation {chosen}{', told by the good pictures' if auto else ''}")
+    return chosen
 
 
 def fit(run: Run, splits: Splits, callbacks=(), say=print) -> VAE:
@@ -104,11 +121,15 @@ def fit(run: Run, splits: Splits, callbacks=(), say=print) -> VAE:
     batch = min(config.batch_size, len(splits.train))
     pass_steps = len(splits.train) // batch
     passes = max(1, round(_STEPS_PER_EPOCH / pass_steps))
-    steps = min(passes * pass_steps, config.steps)
-    epochs = math.ceil(config.steps / steps)
+    planned = config.planned_steps(len(splits.train))
+    steps = min(passes * pass_steps, planned)
+    epochs = math.ceil(planned / steps)
 
-    vae = build_vae(config, splits.spec.shape)
-    schedule = keras.optimizers.schedules.CosineDecay(config.learning_rate, epochs * steps, 0.01)
+    vae = build_vae(config, splits.spec.shape, _augmentation(config, splits.train, say))
+    warm_up = min(_WARM_UP, epochs * steps // 10)
+    schedule = keras.optimizers.schedules.CosineDecay(
+        0.0, epochs * steps - warm_up, warmup_target=config.learning_rate, warmup_steps=warm_up
+    )
     vae.compile(keras.optimizers.Adam(schedule), steps_per_execution=_divisor(steps))
     vae.optimizer.build(vae.trainable_variables)
     monitor = "val_loss" if len(splits.validation) else "loss"
@@ -116,7 +137,8 @@ def fit(run: Run, splits: Splits, callbacks=(), say=print) -> VAE:
         run.path("checkpoint", "state.json").parent,
         run.folder / "history.csv",
         monitor,
-        patience=max(5, math.ceil(epochs / 5)),
+        # A restoring VAE sees new defects all the time; what it learns last is not overfitting.
+        patience=None if config.objective == "restore" else max(5, math.ceil(epochs / 5)),
     )
     checkpoint.restore(vae)
     say(f"{vae.count_params():,} weights; at most {epochs} epochs of {steps} steps of {batch}")

@@ -75,7 +75,7 @@ class VAE(keras.Model):
         decoder = networks.conv_decoder(
             shape, latent_dim, widths, likelihood.parameters, seed=_other(seed)
         )
-        return cls(encoder, decoder, likelihood, seed=seed, **kwargs)
+        return cls(encoder, decoder, likelihood=likelihood, seed=seed, **kwargs)
 
     @classmethod
     def for_vectors(
@@ -87,7 +87,7 @@ class VAE(keras.Model):
         decoder = networks.dense_decoder(
             size, latent_dim, hidden, likelihood.parameters, seed=_other(seed)
         )
-        return cls(encoder, decoder, likelihood, seed=seed, **kwargs)
+        return cls(encoder, decoder, likelihood=likelihood, seed=seed, **kwargs)
 
     @property
     def data_shape(self):
@@ -201,6 +201,12 @@ class VAE(keras.Model):
         return self.get_metrics_result()
 
     def _loss_and_metrics(self, data, training):
+        x, target = self._unpacked(data)
+        losses, _ = self._example_losses(x, target, training)
+        return ops.mean(losses)
+
+    def _unpacked(self, data):
+        """(x, target) of what `fit` hands over; target None where there is none."""
         x, target, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
         if sample_weight is not None:
             raise ValueError("VAE does not support `sample_weight` or `class_weight`.")
@@ -208,6 +214,10 @@ class VAE(keras.Model):
             raise ValueError(
                 "VAE has its own loss and metrics: call `compile` without `loss` and `metrics`."
             )
+        return x, target
+
+    def _example_losses(self, x, target, training):
+        """The loss of each example, (B,) nats, and its terms; updates the metrics."""
         terms = self.compute_terms(x, target, training)
         kl = ops.sum(terms["kl"], axis=-1)
         losses = terms["reconstruction"] + ops.convert_to_tensor(self.beta) * kl
@@ -215,7 +225,7 @@ class VAE(keras.Model):
         self.reconstruction_tracker.update_state(terms["reconstruction"])
         self.kl_tracker.update_state(kl)
         self.active_units.update_state(terms["z_mean"])
-        return ops.mean(losses)
+        return losses, terms
 
     @property
     def metrics(self):

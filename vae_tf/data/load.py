@@ -20,7 +20,7 @@ from vae_tf.data.splits import Splits, split_good
 from vae_tf.errors import DataError
 
 MIN_PICTURE = 16  # pixels a side of what the networks take
-LONGER_SIDE = 128  # pixels, where the data tell the size
+LONGER_SIDE = 192  # pixels, where the data tell the size
 _STEP = 8  # sides are a multiple of this where pictures are shrunk
 
 
@@ -50,7 +50,7 @@ def load_data(
     source: a folder in MVTec layout or a flat one (all good), "tfds:NAME[/config]", "surfaces" or
         "surfaces/rgb", or a .npz file. A folder named surfaces is "./surfaces".
     size: pixels, one side of a square or (H, W). None: the median of the good pictures, at most
-        128 on the longer side; pictures no larger than that keep their size.
+        192 on the longer side; pictures no larger than that keep their size.
     channels: 1 or 3. None: 3 where a good picture has colour in it, else 1.
     data_dir: folder of TFDS sets. normal_class: the class of a TFDS set or .npz that is good.
     group_by: "folder", or a regular expression in the name; shots with one key stay together.
@@ -167,7 +167,7 @@ def _resolve(
 
 
 def _model_size(height: float, width: float) -> tuple[int, int]:
-    """Small pictures keep their size; larger ones shrink to 128, in steps of 8."""
+    """Small pictures keep their size; larger ones shrink to 192, in steps of 8."""
     longer = max(height, width)
     if longer <= LONGER_SIDE and min(height, width) >= MIN_PICTURE:
         return int(height), int(width)

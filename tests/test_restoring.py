@@ -1,0 +1,133 @@
+"""A VAE that restores, and its head: training, saving, and what it is asked for."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from vae_tf import networks
+from vae_tf.augment import Augmentation
+from vae_tf.data.surfaces_render import render
+from vae_tf.defects import damage
+from vae_tf.restoring import RestoringVAE, head_loss
+
+SHAPE = (32, 32, 1)
+
+
+@pytest.fixture(scope="module")
+def good():
+    images = [render("good", np.random.default_rng([97, i]), size=32)[0] for i in range(160)]
+    return np.stack(images)[..., None]
+
+
+def compiled(seed=0, **kwargs) -> RestoringVAE:
+    vae = RestoringVAE.for_pictures(SHAPE, latent_dim=8, seed=seed, **kwargs)
+    vae.compile(keras.optimizers.Adam(3e-3))
+    return vae
+
+
+@pytest.fixture(scope="module")
+def trained(good):
+    vae = RestoringVAE.for_pictures(
+        SHAPE, latent_dim=8, seed=0, augmentation=Augmentation(shift=0.03, brightness=0.1)
+    )
+    vae.compile(keras.optimizers.Adam(3e-3), steps_per_execution=8)
+    vae.history_ = vae.fit(good[:128], batch_size=16, epochs=60, verbose=0).history
+    return vae
+
+
+def test_both_parts_learn(trained):
+    history = trained.history_
+    assert history["loss"][-1] < history["loss"][0] - 500
+    assert np.mean(history["head"][-5:]) < 0.92 * np.mean(history["head"][:3])
+
+
+def test_the_head_marks_the_damage(trained, good):
+    clean = tf.constant(good[128:], tf.float32) / 255
+    damaged, weight = damage(clean, [7, 7])
+    seen = trained.examine(damaged)
+    logits = tf.image.resize(seen["logits"][..., None], SHAPE[:2]).numpy()
+    inside = weight.numpy() > 0
+    assert logits[inside].mean() > logits[~inside].mean() + 1
+
+
+def test_reconstructions_are_nearer_to_the_clean_picture_than_the_damaged_one_is(trained, good):
+    clean = tf.constant(good[128:], tf.float32) / 255
+    damaged, weight = damage(clean, [7, 8])
+    gross = tf.cast((weight > 0) & (tf.abs(damaged - clean) > 0.25), tf.float32)
+    restored = trained.reconstruct(damaged)
+    before = tf.reduce_sum(gross * tf.abs(damaged - clean)) / tf.reduce_sum(gross)
+    after = tf.reduce_sum(gross * tf.abs(restored - clean)) / tf.reduce_sum(gross)
+    assert after < 0.7 * before
+
+
+def test_what_it_says_does_not_depend_on_the_type_of_the_pictures(trained, good):
+    one, other = trained.examine(good[:3]), trained.examine(good[:3] / np.float32(255))
+    for name, value in one.items():
+        np.testing.assert_allclose(value, other[name], rtol=1e-5, atol=1e-5)
+    assert one["logits"].shape == (3, *trained.head_size)
+    assert one["reconstruction"].shape == (3, *SHAPE)
+
+
+def test_it_is_saved_whole(trained, good, tmp_path):
+    trained.save(tmp_path / "model.keras")
+    again = keras.saving.load_model(tmp_path / "model.keras")
+    assert again.augmentation == Augmentation(shift=0.03, brightness=0.1)
+    for name, value in trained.examine(good[:3]).items():
+        np.testing.assert_allclose(again.examine(good[:3])[name], value, rtol=1e-5, atol=1e-6)
+
+
+def test_one_seed_one_training(good):
+    losses = [
+        compiled(seed=s).fit(good[:48], batch_size=16, epochs=2, shuffle=False, verbose=0).history
+        for s in (3, 3, 4)
+    ]
+    assert losses[0] == losses[1]
+    assert losses[0]["head"] != losses[2]["head"]
+
+
+def test_evaluation_meets_the_same_defects_each_time(trained, good):
+    one, two = (trained.evaluate(good[128:], verbose=0, return_dict=True) for _ in range(2))
+    # The VAE's own noise is drawn anew; the head's input follows it a little.
+    assert one["head"] == pytest.approx(two["head"], rel=0.1)
+
+
+def test_pairs_are_refused(good):
+    with pytest.raises(ValueError, match=r"takes good pictures alone.*call `fit\(x\)`"):
+        compiled().fit(good[:16], good[:16], verbose=0)
+
+
+@pytest.mark.parametrize("shape", [(16, 16, 1), (28, 28, 1), (40, 24, 3), (67, 129, 1)])
+def test_a_head_for_every_size(shape):
+    head = networks.discrepancy_head(shape, seed=0)
+    seen = head(tf.zeros((2, *shape[:2], 2 * shape[2])))
+    step = 1 if min(shape[:2]) <= 48 else 2
+    assert seen["logits"].shape == (2, -(-shape[0] // step), -(-shape[1] // step), 1)
+    assert seen["means"].shape == seen["maxima"].shape
+    assert (seen["means"].numpy() <= seen["maxima"].numpy()).all()
+
+
+def test_the_loss_falls_as_the_mark_comes_nearer():
+    weight = np.zeros((1, 32, 32, 1), np.float32)
+    weight[:, 8:12, 8:20] = 2.0
+    right = np.where(weight > 0, 6.0, -6.0).astype(np.float32)
+    losses = [
+        float(head_loss(tf.constant(share * right), tf.constant(weight))[0])
+        for share in (-1, 0, 0.5, 1)
+    ]
+    assert losses == sorted(losses, reverse=True)
+    assert losses[-1] < 0.05
+    aside = float(head_loss(tf.constant(np.roll(right, 8, 1)), tf.constant(weight))[0])
+    assert aside > losses[-1]
+
+
+def test_a_pixel_of_a_small_defect_weighs_more():
+    logits = tf.fill((1, 32, 32, 1), -6.0)
+    small, large = np.zeros((2, 1, 32, 32, 1), np.float32)
+    small[:, 4:6, 4:6] = 4.0
+    large[:, :16] = 0.3
+    per_pixel = [
+        (float(head_loss(logits, tf.constant(w))[0]) - 0.5) / np.count_nonzero(w)
+        for w in (small, large)
+    ]
+    assert per_pixel[0] > 5 * per_pixel[1]

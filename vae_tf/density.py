@@ -1,0 +1,75 @@
+"""How usual a vector of features is among those of good pictures.
+
+One Gaussian over the features that a network has learnt from synthetic defects tells real defects
+apart that the network itself was not trained to mark (CutPaste: Li et al. 2021).
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+_SHRINKAGE = 0.1  # towards independent features of equal spread: few pictures, many features
+_FOLDS = 5
+
+
+class Density(NamedTuple):
+    """A map under which the features of good pictures have about the same spread every way.
+
+    matrix: float32 (F, F). offset: float32 (F,). `features @ matrix - offset` has, for a good
+    picture, a length that varies by 1 or so from picture to picture: the Mahalanobis distance, in
+    units of its own spread.
+    """
+
+    matrix: np.ndarray
+    offset: np.ndarray
+
+
+def fit_density(
+    features: np.ndarray, noise: np.ndarray, held_out: np.ndarray | None = None
+) -> tuple[Density, np.ndarray]:
+    """The density, and the lengths that good pictures have when they are not part of the fit.
+
+    features: float (n, F) of good pictures, n at least 2.
+    noise: float (F,), the uncertainty that each feature has anyhow, such as its quantisation step;
+        what varies less than that tells nothing.
+    held_out: float (m, F) of good pictures that nothing was trained on. None: the lengths are of
+        `features`, each fifth by a density fitted to the others.
+    """
+    x = np.asarray(features, np.float64)
+    whole = _whiten(x, noise)
+    if held_out is not None:
+        lengths = _lengths(np.asarray(held_out, np.float64), whole)
+    else:
+        # Pictures that the Gaussian was fitted to lie closer to it than others do. Neighbours in
+        # order may be shots of one part: they stay together.
+        folds = np.arange(len(x)) * min(_FOLDS, len(x)) // len(x)
+        lengths = np.zeros(len(x))
+        for fold in np.unique(folds):
+            lengths[folds == fold] = _lengths(x[folds == fold], _whiten(x[folds != fold], noise))
+    unit = spread(lengths)
+    density = Density(*((part / unit).astype(np.float32) for part in whole))
+    return density, lengths / unit
+
+
+def spread(scores: np.ndarray) -> float:
+    """From the middle of the good pictures' scores to the highest few, about two deviations."""
+    middle, high = np.percentile(scores, [50, 97])
+    return float(max(high - middle, 1e-6))
+
+
+def _lengths(x: np.ndarray, whitening: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
+    matrix, offset = whitening
+    return np.linalg.norm(x @ matrix - offset, axis=1)
+
+
+def _whiten(x: np.ndarray, noise: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    mean = x.mean(axis=0)
+    scale = np.sqrt(x.var(axis=0) + np.square(noise) + 1e-12)
+    covariance = np.cov((x - mean) / scale, rowvar=False, bias=True)
+    average = np.trace(covariance) / len(covariance)
+    covariance *= 1 - _SHRINKAGE
+    covariance.flat[:: len(covariance) + 1] += _SHRINKAGE * average + 1e-6
+    matrix = np.linalg.cholesky(np.linalg.inv(covariance)) / scale[:, None]
+    return matrix, mean @ matrix
