@@ -15,7 +15,8 @@ from edge.errors import BundleError
 from edge.interpreter import Graph
 from edge.manifest import Manifest, read_entry
 from edge.preprocess import preprocess
-from edge.score import judge
+from edge.score import MAP
+from edge.tiles import joined, judge_tiles, look, tiling
 
 GOLDEN = "golden.npz"
 FLOAT_TOLERANCE = 1e-4  # relative to the output's own range, where that is above 1
@@ -25,14 +26,17 @@ def run_golden(manifest: Manifest, graphs: dict, pictures: list, z: np.ndarray) 
     """Runs pictures and codes through the three graphs of one precision.
 
     graphs: role -> Graph. pictures: uint8 arrays of any size. z: float32 (n, latent).
-    Returns: "score" (n,), "anomaly_map" (n, h, w), "z_mean" (n, latent), "image" (n, h, w, c).
+    Returns: "score" (n,), "anomaly_map" (n, h, w) of the input spec's size, "z_mean" (n, latent) of
+        each picture's first tile, "image" (n, ...) of the model's size.
     """
-    inputs = [preprocess(p, manifest.input)[None] for p in pictures]
-    outputs = [{n: v[0] for n, v in graphs["detector"](image=x).items()} for x in inputs]
+    how = tiling(manifest.input.shape, graphs["detector"].inputs["image"][1][1:])
+    inputs = [preprocess(p, manifest.input) for p in pictures]
+    outputs = [look(graphs["detector"], picture, how) for picture in inputs]
+    first = [np.ascontiguousarray(next(how.cut(picture)))[None] for picture in inputs]
     return {
-        "score": np.array([judge(o, manifest.score)[1] for o in outputs]),
-        "anomaly_map": np.array([o["anomaly_map"] for o in outputs]),
-        "z_mean": np.array([graphs["encoder"](image=x)["z_mean"][0] for x in inputs]),
+        "score": np.array([judge_tiles(o, manifest.score, how)[1] for o in outputs]),
+        "anomaly_map": np.array([joined(o, MAP, how) for o in outputs]),
+        "z_mean": np.array([graphs["encoder"](image=x)["z_mean"][0] for x in first]),
         "image": np.array([graphs["decoder"](z=code[None])["image"][0] for code in z]),
     }
 

@@ -13,7 +13,7 @@ from edge.errors import BundleError
 from edge.interpreter import Graph
 from edge.manifest import PRECISIONS, read_entry, read_manifest
 from edge.preprocess import preprocess
-from edge.score import judge
+from edge.tiles import joined, judge_tiles, look, tiling
 
 
 class Verdict(NamedTuple):
@@ -22,7 +22,7 @@ class Verdict(NamedTuple):
     score: higher means more anomalous; raw, in typical deviations of a good picture.
     p_value: how rare such a score is among good pictures.
     label: "pass", "warn" or "fail".
-    heatmap: float32 (h, w) of the model's size. limit: where it alone would reach the threshold.
+    heatmap: float32 (h, w) of the input spec's size. limit: where it alone would make a fail.
     reconstruction: uint8 (h, w, c), what the model takes the part to look like when good.
     threshold: fail above it. method: how it was set, see `edge.calibration`.
     ms: milliseconds from the decoded picture to the verdict.
@@ -58,21 +58,23 @@ class Runner:
             raise BundleError(f"{Path(bundle)} holds no calibration for {self.precision}")
         self.calibration = self.manifest.calibrations[self.precision]
         self._graph = Graph(read_entry(bundle, entry.entry), threads)
+        self._tiling = tiling(self.manifest.input.shape, self._graph.inputs["image"][1][1:])
         self._lock = threading.Lock()
 
     def _best_precision(self) -> str:
         have = self.manifest.graphs.get("detector", {})
         return next((p for p in reversed(PRECISIONS) if p in have), "int8")
 
-    def infer(self, prepared: np.ndarray) -> dict:
-        """Runs the graph alone. prepared: uint8 of the input spec's shape.
+    def infer(self, prepared: np.ndarray) -> list:
+        """Runs the graph alone.
 
-        Returns: "reconstruction" (h, w, c) float in [0, 1], "anomaly_map" (h, w) float and
-            the vectors that the bundle's score names.
+        prepared: uint8 of the input spec's shape.
+        Returns: for each tile (one, where the graph takes the picture whole) "reconstruction"
+            (h, w, c) float in [0, 1], "anomaly_map" (h, w) float and the vectors that the bundle's
+            score names.
         """
         with self._lock:
-            outputs = self._graph(image=prepared[None])
-        return {name: value[0] for name, value in outputs.items()}
+            return look(self._graph, prepared, self._tiling)
 
     def check(self, picture: np.ndarray) -> Verdict:
         """Judges one picture.
@@ -82,14 +84,14 @@ class Runner:
         """
         start = time.perf_counter()
         outputs = self.infer(preprocess(picture, self.manifest.input))
-        heatmap, score = judge(outputs, self.manifest.score)
+        heatmap, score = judge_tiles(outputs, self.manifest.score, self._tiling)
         return Verdict(
             score=score,
             p_value=self.calibration.p_value(score),
             label=self.calibration.label(score),
             heatmap=heatmap,
             limit=self.manifest.score.limit(self.calibration.threshold),
-            reconstruction=_as_uint8(outputs["reconstruction"]),
+            reconstruction=_as_uint8(joined(outputs, "reconstruction", self._tiling)),
             threshold=self.calibration.threshold,
             method=self.calibration.method,
             ms=(time.perf_counter() - start) * 1e3,

@@ -11,7 +11,7 @@ height that good pictures commonly reach: what is usual in one part does not blu
 from __future__ import annotations
 
 import math
-from typing import Dict, NamedTuple
+from typing import Dict, List, NamedTuple
 
 import numpy as np
 
@@ -87,20 +87,33 @@ def score_map(anomaly_map: np.ndarray, spec: ScoreSpec) -> tuple:
     return heatmap, float(highest.mean(dtype=np.float64))
 
 
-def judge(outputs: dict, spec: ScoreSpec) -> tuple:
-    """The heat map and the score of one picture.
+def heights(outputs: dict, spec: ScoreSpec) -> tuple:
+    """The heat map, and how high each part of the score reaches.
 
     outputs: of the detector graph by name, "anomaly_map" (H, W) and the vectors that spec.knees
         names; further ones are left aside.
-    Returns: (heatmap, score): float32 (H, W), and a float.
+    Returns: (heatmap, heights): float32 (H, W), and name -> float.
     """
     heatmap, height = score_map(outputs[MAP], spec)
+    vectors = {name: _length(outputs[name]) for name in spec.knees if name != MAP}
+    return heatmap, {MAP: height, **vectors}
+
+
+def total(parts: List[Dict[str, float]], spec: ScoreSpec) -> float:
+    """The score of a picture from the heights of its tiles: of each part, the highest counts."""
+    highest = {name: max(tile[name] for tile in parts) for name in parts[0]}
     if not spec.knees:
-        return heatmap, height
-    return heatmap, sum(
-        _excess((height if name == MAP else _length(outputs[name])) - knee)
-        for name, knee in spec.knees.items()
-    )
+        return highest[MAP]
+    return sum(_excess(highest[name] - knee) for name, knee in spec.knees.items())
+
+
+def judge(outputs: dict, spec: ScoreSpec) -> tuple:
+    """The heat map and the score of a picture that the graph takes whole.
+
+    outputs: as for `heights`. Returns: (heatmap, score): float32 (H, W), and a float.
+    """
+    heatmap, of = heights(outputs, spec)
+    return heatmap, total([of], spec)
 
 
 def _length(vector: np.ndarray) -> float:

@@ -25,7 +25,7 @@ from edge.manifest import (
     Manifest,
     manifest_bytes,
 )
-from edge.score import judge
+from edge.tiles import judge_tiles, look, tiling
 from export import verify
 from export.card import card
 from export.macs import multiply_adds
@@ -67,10 +67,11 @@ def export(run_folder, out, name: str | None = None, say=print) -> dict:
     with _staging(out) as stage:
         write_saved_model(detector, stage / "saved_model")
         write_saved_model(detector, stage / "one", batch=1)
-        precisions = _convert(detector, splits.train, stage / "one", say)
+        seen = splits.train.tiles(detector.by.size)
+        precisions = _convert(detector, seen, stage / "one", say)
         shutil.rmtree(stage / "one")
         report = verify.Report()
-        _verify_outputs(report, detector, precisions, splits.calibration)
+        _verify_outputs(report, detector, precisions, splits)
         calibrations = _calibrations(detector, precisions, splits.calibration)
         _verify_scores(report, detector, precisions, calibrations, splits)
         for line in report.lines:
@@ -163,9 +164,10 @@ def _held_out(calibration: Pictures) -> np.ndarray:
     return np.concatenate([good, with_defects(good, seed=1)])
 
 
-def _verify_outputs(report, detector, precisions: dict[str, _Graphs], calibration) -> None:
+def _verify_outputs(report, detector, precisions: dict[str, _Graphs], splits) -> None:
     vae = detector.vae
-    pictures = _held_out(calibration)
+    pictures = _held_out(splits.calibration.tiles(detector.by.size))
+    tiles = tiling(splits.spec.shape, detector.by.size).corners
     z_mean, z_log_var = map(np.asarray, vae.encode(pictures))
     expected = {
         "detector": {k: v.numpy() for k, v in detector.outputs(pictures).items()},
@@ -179,10 +181,9 @@ def _verify_outputs(report, detector, precisions: dict[str, _Graphs], calibratio
             verify.check_structure(report, name, of.contents[role], weights[role])
             if name == "detector.int8":
                 cost = multiply_adds(of.contents[role])
-                report.lines.append(
-                    f"     {name}: {cost / 1e6:.0f} million multiply-adds a picture"
-                )
-                report.figures.setdefault("int8", {})["multiply_adds"] = cost
+                what = "picture" if len(tiles) == 1 else f"tile, of {len(tiles)} a picture"
+                report.lines.append(f"     {name}: {cost / 1e6:.0f} million multiply-adds a {what}")
+                report.figures.setdefault("int8", {})["multiply_adds"] = cost * len(tiles)
             examples = z_mean if role == "decoder" else pictures
             argument = "z" if role == "decoder" else "image"
             got = [of.graphs[role](**{argument: e[None]}) for e in examples]
@@ -210,8 +211,11 @@ def _weights(vae) -> dict[str, int]:
 
 def _device_scores(graph: Graph, batches, score) -> np.ndarray:
     """Scores as the device computes them. batches: of uint8 (b, h, w, c)."""
-    outputs = (graph(image=picture[None]) for batch in batches for picture in batch)
-    return np.array([judge({n: v[0] for n, v in o.items()}, score)[1] for o in outputs])
+    scores = []
+    for batch in batches:
+        how = tiling(batch.shape[1:], graph.inputs["image"][1][1:])
+        scores += [judge_tiles(look(graph, picture, how), score, how)[1] for picture in batch]
+    return np.array(scores)
 
 
 def _calibrations(detector, precisions: dict[str, _Graphs], good: Pictures):
@@ -333,7 +337,8 @@ def _golden(manifest: Manifest, detector, precisions, calibration: Pictures) -> 
     # One of another size, so that the device's resizing is tested as well.
     larger = Image.fromarray(pictures[-1])
     pictures[-1] = np.asarray(larger.resize((larger.width * 3 // 2 + 1, larger.height * 2 + 1)))
-    z_mean = np.asarray(detector.vae.encode(images)[0])
+    first = [next(tiling(images.shape[1:], detector.by.size).cut(i)) for i in images]
+    z_mean = np.asarray(detector.vae.encode(np.stack(first))[0])
     expected = {
         p: run_golden(manifest, of.graphs, pictures, z_mean) for p, of in precisions.items()
     }

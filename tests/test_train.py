@@ -231,8 +231,9 @@ def test_a_folder_with_a_run_is_left_alone(pictures, tiny_copy, capsys):
     ("option", "value", "words"),
     [
         ("--preset", "fast", "quick"),
-        ("--size", "8", "16 to 1024"),
-        ("--size", "2048", "16 to 1024"),
+        ("--size", "8", "16 to 2048"),
+        ("--size", "4096", "16 to 2048"),
+        ("--tile", "20", "at least 32"),
         ("--size", "big", "N or HxW"),
         ("--channels", "2", "choose from"),
         ("--likelihood", "poisson", "gaussian"),

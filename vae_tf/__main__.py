@@ -79,6 +79,9 @@ def _add_data_options(parser) -> None:
         "('folder': by sub-folder)",
     )
     group.add_argument("--size", type=_size, help="N or HxW; default: told by the pictures")
+    group.add_argument(
+        "--tile", type=int, metavar="N", help="look at pictures in tiles of N pixels a side"
+    )
     group.add_argument("--channels", type=int, choices=(1, 3), help="default: told by the pictures")
     group.add_argument(
         "--calibration", type=float, default=0.2, metavar="SHARE", help="held out (0.2)"
@@ -114,8 +117,8 @@ def _size(text: str) -> tuple[int, int]:
         raise argparse.ArgumentTypeError(f"expected N or HxW such as 128 or 96x128, got {text!r}")
     height = int(found[1])
     size = height, int(found[2] or height)
-    if not 16 <= min(size) <= max(size) <= 1024:
-        raise argparse.ArgumentTypeError(f"expected sides of 16 to 1024 pixels, got {text}")
+    if not 16 <= min(size) <= max(size) <= 2048:
+        raise argparse.ArgumentTypeError(f"expected sides of 16 to 2048 pixels, got {text}")
     return size
 
 
@@ -138,7 +141,8 @@ def _config(options) -> Config:
     data = DataConfig(
         options.data,
         **chosen(
-            "data_dir", "normal_class", "group_by", "size", "channels", "calibration", "limit"
+            *("data_dir", "normal_class", "group_by", "size", "tile"),
+            *("channels", "calibration", "limit"),
         ),
     )
     return Config.for_preset(

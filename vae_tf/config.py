@@ -21,13 +21,17 @@ OBJECTIVES = ("restore", "plain")
 
 @dataclasses.dataclass(frozen=True)
 class DataConfig:
-    """Where the pictures come from and how they are split; see `vae_tf.load_data`."""
+    """Where the pictures come from and how they are split; see `vae_tf.load_data`.
+
+    tile: side in pixels of what the model sees at once of larger pictures; None for all of it.
+    """
 
     source: str
     data_dir: str | None = None
     normal_class: str | None = None
     group_by: str | None = None
     size: tuple[int, int] | None = None
+    tile: int | None = None
     channels: int | None = None
     calibration: float = 0.2
     limit: int | None = None

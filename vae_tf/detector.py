@@ -7,13 +7,15 @@ and a verdict is written once, in `edge.score` and `edge.calibration`, which the
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterator
 
 import numpy as np
 import tensorflow as tf
 
 from edge.calibration import DEFAULT_RATE, Calibration, calibrate
 from edge.errors import UserError
-from edge.score import ScoreSpec, judge
+from edge.score import ScoreSpec
+from edge.tiles import Tiling, joined, judge_tiles, tiling
 from vae_tf.data import Pictures
 from vae_tf.scores import Score, batched, make_score
 
@@ -56,7 +58,8 @@ class Detector:
         good: the pictures the model was trained on. held_out: others, where there are some, but not
             those that will set the threshold.
         """
-        self.by.fit(good, held_out)
+        held_out = held_out and held_out.tiles(self.by.size)
+        self.by.fit(good.tiles(self.by.size), held_out)
         return self
 
     def score_samples(self, pictures: Pictures) -> np.ndarray:
@@ -67,14 +70,13 @@ class Detector:
         """Scores and heat maps of every picture, in order. Raises: UserError before `fit`."""
         if not self.by.ready:
             raise UserError("the detector has seen no good pictures yet; call `fit` first")
-        results = [
-            judge({name: value[i] for name, value in outputs.items()}, self.score)
-            for outputs in batched(self._scoring, pictures)
-            for i in range(len(outputs["anomaly_map"]))
+        scored = [
+            judge_tiles(outputs, self.score, how)
+            for how, outputs in self._looked_at(self._scoring, pictures)
         ]
-        if not results:
-            return Scored(np.zeros(0), np.zeros((0, *self.by.size), np.float32))
-        return Scored(np.array([s for _, s in results]), np.stack([h for h, _ in results]))
+        if not scored:
+            return Scored(np.zeros(0), np.zeros((0, *pictures.images.shape[1:3]), np.float32))
+        return Scored(np.array([s for _, s in scored]), np.stack([h for h, _ in scored]))
 
     def calibrate(self, good: Pictures, rate: float = DEFAULT_RATE) -> Detector:
         """Sets the threshold. good: held-out pictures, not those that `fit` or training saw."""
@@ -99,8 +101,23 @@ class Detector:
         def compute(image):
             return {"reconstruction": self.vae.reconstruct(image)}
 
-        parts = [outputs["reconstruction"] for outputs in batched(compute, pictures)]
-        return np.rint(np.clip(np.concatenate(parts), 0, 1) * 255).astype(np.uint8)
+        whole = [
+            joined(outputs, "reconstruction", how)
+            for how, outputs in self._looked_at(compute, pictures)
+        ]
+        return np.rint(np.clip(np.stack(whole), 0, 1) * 255).astype(np.uint8)
+
+    def _looked_at(self, compute, pictures: Pictures) -> Iterator[tuple[Tiling, list[dict]]]:
+        """How each picture is cut, and what `compute` gives for each of its tiles."""
+        how = tiling(pictures.images.shape[1:], self.by.size)
+        tiles = len(how.corners)
+        seen: list[dict] = []
+        for outputs in batched(compute, pictures.tiles(self.by.size)):
+            count = len(next(iter(outputs.values())))
+            seen += [{name: v[i] for name, v in outputs.items()} for i in range(count)]
+            while len(seen) >= tiles:
+                yield how, seen[:tiles]
+                del seen[:tiles]
 
     def _scoring(self, image: tf.Tensor) -> dict:
         outputs = self.outputs(image)

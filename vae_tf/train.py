@@ -10,6 +10,7 @@ import keras
 import tensorflow as tf
 
 from edge.files import write_error
+from edge.preprocess import InputSpec
 from vae_tf.augment import Augmentation, suggest
 from vae_tf.callbacks import CollapseWarning
 from vae_tf.checkpoint import Checkpoint
@@ -60,7 +61,8 @@ def train(config: Config, folder, resume: bool = False, callbacks=(), say=print)
     detector = Detector(vae).fit(splits.train, splits.validation)
     detector.calibrate(splits.calibration, run.config.false_alarm_rate)
     run.save_vae(vae)
-    plot_training(run, vae, splits.validation if len(splits.validation) else splits.train)
+    shown = splits.validation if len(splits.validation) else splits.train
+    plot_training(run, vae, shown.tiles(_model_shape(run.config, splits.spec)))
     run.save_detector(detector)
     say(f"threshold {detector.calibrated.threshold:.4g}: {detector.calibrated.note}")
     return run
@@ -80,6 +82,7 @@ def load_splits(config: Config, cache_dir, spec=None) -> Splits:
         seed=config.seed,
         cache_dir=cache_dir,
         limit=data.limit,
+        tile=data.tile,
     )
 
 
@@ -118,21 +121,23 @@ def _augmentation(config: Config, good: Pictures, say) -> Augmentation | None:
 def fit(run: Run, splits: Splits, callbacks=(), say=print) -> VAE:
     """Trains the run's VAE from its last checkpoint on; returns it with its best weights."""
     config = run.config
-    batch = min(config.batch_size, len(splits.train))
-    pass_steps = len(splits.train) // batch
+    shape = _model_shape(config, splits.spec)
+    good, held_out = splits.train.tiles(shape), splits.validation.tiles(shape)
+    batch = min(config.batch_size, len(good))
+    pass_steps = len(good) // batch
     passes = max(1, round(_STEPS_PER_EPOCH / pass_steps))
-    planned = config.planned_steps(len(splits.train))
+    planned = config.planned_steps(len(good))
     steps = min(passes * pass_steps, planned)
     epochs = math.ceil(planned / steps)
 
-    vae = build_vae(config, splits.spec.shape, _augmentation(config, splits.train, say))
+    vae = build_vae(config, shape, _augmentation(config, good, say))
     warm_up = min(_WARM_UP, epochs * steps // 10)
     schedule = keras.optimizers.schedules.CosineDecay(
         0.0, epochs * steps - warm_up, warmup_target=config.learning_rate, warmup_steps=warm_up
     )
     vae.compile(keras.optimizers.Adam(schedule), steps_per_execution=_divisor(steps))
     vae.optimizer.build(vae.trainable_variables)
-    monitor = "val_loss" if len(splits.validation) else "loss"
+    monitor = "val_loss" if len(held_out) else "loss"
     checkpoint = Checkpoint(
         run.path("checkpoint", "state.json").parent,
         run.folder / "history.csv",
@@ -146,14 +151,14 @@ def fit(run: Run, splits: Splits, callbacks=(), say=print) -> VAE:
         bar = ProgressBar(checkpoint.epoch * steps, epochs * steps, steps)
         try:
             vae.fit(
-                splits.train.dataset(
+                good.dataset(
                     batch, config.seed, start_epoch=checkpoint.epoch * passes, drop_remainder=True
                 ),
                 epochs=epochs,
                 initial_epoch=checkpoint.epoch,
                 shuffle=False,  # the dataset is shuffled, reproducibly
                 steps_per_epoch=steps,
-                validation_data=_validation(splits, batch),
+                validation_data=held_out.dataset(batch, epochs=1) if len(held_out) else None,
                 callbacks=[
                     CollapseWarning(),
                     bar,
@@ -178,8 +183,10 @@ def fit(run: Run, splits: Splits, callbacks=(), say=print) -> VAE:
     return vae
 
 
-def _validation(splits: Splits, batch: int):
-    return splits.validation.dataset(batch, epochs=1) if len(splits.validation) else None
+def _model_shape(config: Config, spec: InputSpec) -> tuple[int, int, int]:
+    """What the model takes, (H, W, C): the picture, or a tile of it."""
+    tile = config.data.tile or max(spec.height, spec.width)
+    return min(tile, spec.height), min(tile, spec.width), spec.channels
 
 
 def _divisor(steps: int) -> int:

@@ -21,6 +21,7 @@ from vae_tf.errors import DataError
 
 MIN_PICTURE = 16  # pixels a side of what the networks take
 LONGER_SIDE = 192  # pixels, where the data tell the size
+LONGER_SIDE_TILED = 2048  # and the model sees a tile at a time
 _STEP = 8  # sides are a multiple of this where pictures are shrunk
 
 
@@ -36,6 +37,7 @@ def load_data(
     source: str | os.PathLike,
     *,
     size: int | tuple[int, int] | None = None,
+    tile: int | None = None,
     channels: int | None = None,
     data_dir: str | os.PathLike | None = None,
     normal_class: int | str | None = None,
@@ -50,7 +52,8 @@ def load_data(
     source: a folder in MVTec layout or a flat one (all good), "tfds:NAME[/config]", "surfaces" or
         "surfaces/rgb", or a .npz file. A folder named surfaces is "./surfaces".
     size: pixels, one side of a square or (H, W). None: the median of the good pictures, at most
-        192 on the longer side; pictures no larger than that keep their size.
+        192 on the longer side, or 2048 in tiles; pictures no larger than that keep their size.
+    tile: side of the tiles in which the pictures will be looked at. None: whole.
     channels: 1 or 3. None: 3 where a good picture has colour in it, else 1.
     data_dir: folder of TFDS sets. normal_class: the class of a TFDS set or .npz that is good.
     group_by: "folder", or a regular expression in the name; shots with one key stay together.
@@ -62,10 +65,14 @@ def load_data(
     """
     _check_limit(limit)
     chosen, given = _check_size(size), _check_channels(channels)
+    longest = LONGER_SIDE if _check_tile(tile) is None else LONGER_SIDE_TILED
     of = _open(source, data_dir, normal_class)
     part = of.train(limit)
     pictures, spec = load_part(
-        part, f"{chosen} {given}", lambda: _resolve(of.name, part, chosen, given), cache_dir
+        part,
+        f"{chosen} {given} {longest}",
+        lambda: _resolve(of.name, part, chosen, given, longest),
+        cache_dir,
     )
     _require_any(of.name, pictures, "good")
     try:
@@ -150,7 +157,7 @@ def _open(source: str | os.PathLike, data_dir, normal_class) -> _Source:
 
 
 def _resolve(
-    name: str, part: Part, size: tuple[int, int] | None, channels: int | None
+    name: str, part: Part, size: tuple[int, int] | None, channels: int | None, longest: int
 ) -> InputSpec:
     """The spec, told by a sample of good pictures where it was not given."""
     if size and channels:
@@ -161,17 +168,17 @@ def _resolve(
     if channels is None:
         channels = 3 if any(map(_coloured, sample)) else 1
     if size is None:
-        sides = np.array([picture.shape[:2] for picture in sample])
-        size = _model_size(*np.median(sides, axis=0))
+        height, width = np.median([picture.shape[:2] for picture in sample], axis=0)
+        size = _model_size(height, width, longest)
     return InputSpec(*size, channels)
 
 
-def _model_size(height: float, width: float) -> tuple[int, int]:
-    """Small pictures keep their size; larger ones shrink to 192, in steps of 8."""
+def _model_size(height: float, width: float, longest: int) -> tuple[int, int]:
+    """Small pictures keep their size; larger ones shrink to the longest side, in steps of 8."""
     longer = max(height, width)
-    if longer <= LONGER_SIDE and min(height, width) >= MIN_PICTURE:
+    if longer <= longest and min(height, width) >= MIN_PICTURE:
         return int(height), int(width)
-    scale = min(1.0, LONGER_SIDE / longer)
+    scale = min(1.0, longest / longer)
     tall, wide = (max(MIN_PICTURE, _STEP * round(s * scale / _STEP)) for s in (height, width))
     return tall, wide
 
@@ -227,6 +234,12 @@ def _check_size(size) -> tuple[int, int] | None:
             f"size: expected a side or (height, width) of at least {MIN_PICTURE} pixels, got {size}"
         )
     return int(sides[0]), int(sides[1])
+
+
+def _check_tile(tile: int | None) -> int | None:
+    if tile is not None and tile < 2 * MIN_PICTURE:
+        raise DataError(f"tile: expected a side of at least {2 * MIN_PICTURE} pixels, got {tile}")
+    return tile
 
 
 def _check_channels(channels: int | None) -> int | None:

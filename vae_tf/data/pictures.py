@@ -7,6 +7,8 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import tensorflow as tf
 
+from edge.tiles import Tiling, tiling
+
 GOOD = "good"
 
 
@@ -39,6 +41,36 @@ class Rows:
         return np.asarray(self[:], dtype)
 
 
+class Tiles(Rows):
+    """Every tile of every picture, cut when it is asked for; of one picture after the other."""
+
+    def __init__(self, pictures: np.ndarray | Rows, how: Tiling):
+        self._pictures = pictures
+        self._how = how
+        self._corners = np.array(how.corners)
+        shape = (len(pictures) * len(self._corners), how.tile_height, how.tile_width)
+        self.shape = (*shape, *pictures.shape[3:])
+        self.dtype = pictures.dtype
+        self.ndim = pictures.ndim
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, key) -> np.ndarray:
+        chosen = np.arange(len(self))[key]
+        if chosen.ndim == 0:
+            return self._tile(int(chosen))
+        if not len(chosen):
+            return np.empty((0, *self.shape[1:]), self.dtype)
+        return np.stack([self._tile(int(i)) for i in chosen])
+
+    def _tile(self, i: int) -> np.ndarray:
+        picture, tile = divmod(i, len(self._corners))
+        y, x = self._corners[tile]
+        how = self._how
+        return self._pictures[picture][y : y + how.tile_height, x : x + how.tile_width]
+
+
 class Pictures:
     """Pictures of one split.
 
@@ -51,7 +83,7 @@ class Pictures:
 
     def __init__(
         self,
-        images: np.ndarray,
+        images: np.ndarray | Rows,
         names: Sequence[str],
         kinds: Sequence[str],
         masks: np.ndarray | None = None,
@@ -75,14 +107,28 @@ class Pictures:
         chosen.kinds = [self.kinds[i] for i in rows]
         chosen.has_mask = None if self.has_mask is None else self.has_mask[rows]
         chosen.skipped = []
-        on_disk = isinstance(images, np.memmap)
         kept = mine[rows]
-        if not on_disk:
-            images, masks, kept = images[kept], None if masks is None else masks[kept], None
-        chosen.images = images if kept is None else Rows(images, kept)
-        chosen.masks = masks if masks is None or kept is None else Rows(masks, kept)
-        chosen._source = images, masks, np.arange(len(rows)) if kept is None else kept
+        if isinstance(images, np.memmap):
+            chosen.images = Rows(images, kept)
+            chosen.masks = None if masks is None else Rows(masks, kept)
+        else:
+            images, masks = images[kept], None if masks is None else masks[kept]
+            chosen.images, chosen.masks, kept = images, masks, np.arange(len(rows))
+        chosen._source = images, masks, kept
         return chosen
+
+    def tiles(self, model_shape) -> Pictures:
+        """What a model for `model_shape`, (H, W, C), sees: these pictures, or all their tiles.
+
+        Tiles come without masks.
+        """
+        if not len(self) or tuple(self.images.shape[1:3]) == tuple(model_shape[:2]):
+            return self
+        how = tiling(self.images.shape[1:], model_shape)
+        corners = how.corners
+        names = [f"{name} at {y}, {x}" for name in self.names for y, x in corners]
+        kinds = [kind for kind in self.kinds for _ in corners]
+        return Pictures(Tiles(self.images, how), names, kinds)
 
     def __len__(self) -> int:
         return len(self.names)
@@ -155,5 +201,5 @@ class Pictures:
         return lambda rows: tf.gather(table, rows)
 
 
-def _lazily(array: np.ndarray) -> np.ndarray | Rows:
+def _lazily(array: np.ndarray | Rows) -> np.ndarray | Rows:
     return Rows(array, np.arange(len(array))) if isinstance(array, np.memmap) else array
