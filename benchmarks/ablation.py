@@ -26,7 +26,7 @@ from vae_tf.augment import Augmentation, suggest
 from vae_tf.config import Config
 from vae_tf.detector import Detector
 from vae_tf.restoring import RestoringVAE
-from vae_tf.train import load_splits
+from vae_tf.train import head_dropout, load_splits
 from vae_tf.vae import VAE
 
 SETS = ("surfaces", "magnetic_tile", "infrared_solar")
@@ -61,6 +61,7 @@ VARIANTS: dict[str, tuple] = {
     ),
     "head blind to the reconstruction": (Blind, "auto", {"head": "head", "combined": "combined"}),
     "every damaged pixel weighs the same": (Even, "auto", {"combined": "combined"}),
+    "no dropout": (RestoringVAE, "auto", {"combined": "combined"}),
     "no augmentation": (RestoringVAE, "none", {"combined": "combined"}),
     "128 pixels": (RestoringVAE, "auto", {"combined": "combined"}),
 }
@@ -82,6 +83,7 @@ def measure(variant: str, data, steps: int, seed: int) -> dict[str, float]:
     if kind is not VAE:
         auto = augmentation == "auto"
         arguments["augmentation"] = suggest(splits.train) if auto else Augmentation.parse("none")
+        arguments["dropout"] = 0.0 if variant == "no dropout" else head_dropout(len(splits.train))
     vae = kind.for_pictures(splits.spec.shape, seed=seed, **arguments)
     rate = 1e-3 if kind is VAE else Config(data=data).learning_rate
     schedule = keras.optimizers.schedules.CosineDecay(

@@ -22,6 +22,7 @@ _COMPONENTS = 16
 _MIRRORED_ERROR = 1.25  # of the error of pictures as they are, up to which mirrored ones are good
 _SHIFT = 0.02
 _SHARE_OF_SPREAD = 0.5  # of the brightness seen, that is added to each picture's own
+_ENOUGH = 100  # pictures, from which on they show themselves how brightness varies
 
 
 class Augmentation(NamedTuple):
@@ -85,16 +86,18 @@ def suggest(good: Pictures) -> Augmentation:
 
     Mirrored pictures count as good where what half of the pictures teach (their principal
     components) explains the other half mirrored about as well as unmirrored. Brightness varies by
-    half as much again as it does from picture to picture, and parts lie a little aside.
+    half as much again as it does from picture to picture, and by less the more of them there are;
+    parts lie a little aside.
     """
     rows = np.linspace(0, len(good) - 1, min(len(good), _SAMPLE)).astype(int)
     images = good.batch(np.unique(rows))
+    share = _SHARE_OF_SPREAD * min(1.0, (_ENOUGH / len(good)) ** 0.5)
     brightness = np.log(images.mean(axis=(1, 2, 3), dtype=np.float64) / 255 + 0.02)
     return Augmentation(
         mirror=_as_good(images, images[:, :, ::-1]),
         flip=_as_good(images, images[:, ::-1]),
         shift=_SHIFT,
-        brightness=round(_SHARE_OF_SPREAD * float(brightness.std()), 3),
+        brightness=round(share * float(brightness.std()), 3),
     )
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 
 from edge.calibration import DEFAULT_RATE
 from edge.errors import UserError
@@ -15,7 +14,7 @@ PRESETS = {
     "best": {"steps": 6000},
 }
 _FEW = 1000  # pictures, for which a preset's steps are meant
-_MOST_TIMES = 2.0  # that many steps for many pictures
+_MOST_TIMES = 3.0  # that many steps for many pictures
 OBJECTIVES = ("restore", "plain")
 
 
@@ -101,7 +100,7 @@ class Config:
         """
         if self.steps != PRESETS[self.preset]["steps"]:
             return self.steps
-        return round(self.steps * min(max(1.0, math.sqrt(pictures / _FEW)), _MOST_TIMES))
+        return round(self.steps * min(max(1.0, pictures / _FEW), _MOST_TIMES))
 
     def to_dict(self) -> dict:
         """Plain JSON types."""

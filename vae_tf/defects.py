@@ -17,7 +17,7 @@ import numpy as np
 import tensorflow as tf
 
 # How often each shape appears in a damaged picture, and what it is filled with.
-_SHAPES = {"shading": 0.04, "region": 0.5, "stroke": 0.5, "spots": 0.35}
+_SHAPES = {"shading": 0.12, "region": 0.5, "stroke": 0.5, "spots": 0.35}
 _FILLS = {
     "foreign": (0.0, 0.16, 0.02, 0.06),  # another good picture, moved and flipped
     "texture": (0.0, 0.16, 0.03, 0.04),  # its texture on the brightness found here
@@ -31,8 +31,10 @@ _FILLS = {
 }
 _KNOTS = 9  # of a stroke
 _SPOTS = 4
-# A defect of this share of the picture, or of this many pixels, weighs 1.
-_TYPICAL_AREA, _TYPICAL_PIXELS = 0.01, 30
+# Every defect weighs the same, whatever its area; a pixel of one of this share of the picture, or
+# of this many pixels, whichever is more, weighs 1.
+_TYPICAL_AREA, _TYPICAL_PIXELS = 0.01, 160
+_LIGHTEST, _HEAVIEST = 0.03, 4.0  # weights of a pixel
 
 
 class Damaged(NamedTuple):
@@ -70,10 +72,10 @@ def damage(pictures: tf.Tensor, seed, clean: float = 0.0) -> Damaged:
         damaged = damaged + mask * strength * (filling - damaged)
         inside = tf.cast((mask > 0.2) & present, tf.float32)
         area = tf.reduce_mean(inside, axis=(1, 2, 3), keepdims=True)
-        heavy = tf.clip_by_value(tf.sqrt(typical / (area + 1e-5)), 0.1, 4.0)
+        heavy = tf.clip_by_value(typical / (area + 1e-5), _LIGHTEST, _HEAVIEST)
         weight = tf.maximum(weight, inside * heavy)
     damaged = tf.where(draw.chance(clean), x, tf.clip_by_value(damaged, 0.0, 1.0))
-    weight = _visible(x, damaged) * tf.maximum(_blur(weight, 5), 0.1)
+    weight = _visible(x, damaged) * tf.maximum(_blur(weight, 5), _LIGHTEST)
     return Damaged(damaged, weight)
 
 
@@ -140,8 +142,8 @@ def _region(draw: _Draw, height: int, width: int) -> tf.Tensor:
     """Ellipses and boxes with smooth or ragged edges, up to bands and half planes."""
     side = float(min(height, width))
     one = (1, 1)
-    radius, aspect = side * draw.log_uniform(0.03, 0.25, one), tf.exp(draw.uniform(-0.9, 0.9, one))
-    free = draw.chance(0.2, one)
+    radius, aspect = side * draw.log_uniform(0.03, 0.35, one), tf.exp(draw.uniform(-0.9, 0.9, one))
+    free = draw.chance(0.35, one)
     a = tf.where(free, side * draw.log_uniform(0.04, 1.5, one), radius * aspect)
     b = tf.where(free, side * draw.log_uniform(0.04, 1.5, one), radius / aspect)
     angle = tf.where(draw.chance(0.5, one), 0.0, draw.uniform(0.0, math.pi, one))

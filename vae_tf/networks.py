@@ -101,7 +101,7 @@ def conv_decoder(shape, latent_dim, widths=None, parameters=1, seed=None):
     return keras.Model(inputs, outputs, name="decoder")
 
 
-def discrepancy_head(shape, seed=None):
+def discrepancy_head(shape, dropout=0.0, seed=None):
     """Marks where a picture differs from what it should look like: a small U-Net.
 
     The first halving comes at once, so that what follows is cheap at the resolution that thin
@@ -110,6 +110,7 @@ def discrepancy_head(shape, seed=None):
 
     Args:
         shape: (H, W, C) of the picture; H and W at least 16.
+        dropout: share of the feature maps dropped in training, where a level meets a finer one.
         seed: int for the initial weights, or None to follow `keras.utils.set_random_seed`.
 
     Returns:
@@ -141,7 +142,10 @@ def discrepancy_head(shape, seed=None):
         surplus = [big - want for big, want in zip(x.shape[1:3], finer.shape[1:3], strict=True)]
         if any(surplus):
             x = layers.Cropping2D(tuple((0, n) for n in surplus))(x)
-        x = _conv_block(layers.Concatenate()([x, finer]), finer.shape[-1], init)
+        both = layers.Concatenate()([x, finer])
+        if dropout:
+            both = layers.SpatialDropout2D(dropout, seed=init().seed)(both)
+        x = _conv_block(both, finer.shape[-1], init)
     # Defects are rare: the first steps need not find that out.
     rare = keras.initializers.Constant(-2.0)
     logits = layers.Conv2D(

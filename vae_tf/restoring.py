@@ -43,10 +43,20 @@ class RestoringVAE(VAE):
 
     @classmethod
     def for_pictures(
-        cls, shape, latent_dim=64, likelihood="gaussian", widths=None, seed=None, **kwargs
+        cls,
+        shape,
+        latent_dim=64,
+        likelihood="gaussian",
+        widths=None,
+        seed=None,
+        dropout=0.0,
+        **kwargs,
     ):
-        """A convolutional one for (H, W, C) pictures; arguments as for `VAE.for_pictures`."""
-        head = networks.discrepancy_head(shape, None if seed is None else seed + 2)
+        """A convolutional one for (H, W, C) pictures; arguments as for `VAE.for_pictures`.
+
+        dropout: in the head, see `networks.discrepancy_head`.
+        """
+        head = networks.discrepancy_head(shape, dropout, None if seed is None else seed + 2)
         return super().for_pictures(
             shape, latent_dim, likelihood, widths, seed=seed, head=head, **kwargs
         )

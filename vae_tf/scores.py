@@ -23,7 +23,7 @@ import numpy as np
 import tensorflow as tf
 
 from edge.errors import UserError
-from edge.score import MAP, ScoreSpec, score_map, smooth
+from edge.score import MAP, ScoreSpec, smooth
 from vae_tf.data import Pictures
 from vae_tf.density import fit_density, spread
 from vae_tf.restoring import RestoringVAE
@@ -33,6 +33,7 @@ _FITTED = 2000  # good pictures that are enough to learn from
 _PRIOR_PICTURES = 30  # how many pictures' worth the picture-wide error weighs at each place
 _HEAD_TOP = 0.003  # share of the picture; a defect may be that small,
 _HEAD_TOP_PIXELS = 20  # but it takes some pixels of the head's map to outweigh noise
+_COARSE = 0.2  # of the shorter side of the head's map
 _INT8_STEPS = 255
 _ENOUGH = 20  # held-out good pictures that tell more than those trained on
 _KNEE = 1.0  # spreads above the middle of the good pictures
@@ -343,8 +344,12 @@ class Features(_Lengths):
 class Combined(Features):
     """What the head marks, how unusual the picture is to it as a whole, and to the VAE.
 
-    arrays: besides those of the vectors, "centre", the least logit that counts, "unit", the
-    spread of the map's part over good pictures, and "map_knee".
+    A scratch stands out by a few high logits, a shadow by many that are a little high; so the map
+    is the higher of the logits and of their means over a wide window, each in units of how high
+    good pictures reach.
+
+    arrays: besides those of the vectors, for the two scales "centres" and "units", (2,), of the
+    heights of good pictures; "lowest", below which the map is 0; and "map_knee".
     """
 
     name = "combined"
@@ -368,28 +373,56 @@ class Combined(Features):
 
     def fit(self, good: Pictures, held_out: Pictures | None = None) -> Score:
         results, unseen = self._results(good, held_out)
-        logits = _joined(unseen or results, "logits")
+        scales = [_joined(unseen or results, name) for name in ("logits", "coarse")]
+        heights = np.stack([self._heights(scale) for scale in scales])
+        centres = np.median(heights, axis=1)
+        units = np.array([spread(of) for of in heights])
+        both = np.max([(s - c) / u for s, c, u in zip(scales, centres, units, strict=True)], axis=0)
+        reached = self._heights(both)
+        units *= spread(reached)
+        both /= spread(reached)
         # Low enough that the map keeps the order of all but the plainest pixels.
-        lowest = logits.mean(dtype=np.float64) - 3 * logits.std(dtype=np.float64)
-        centre = np.array(lowest, np.float32)
-        spec = ScoreSpec(window=1, top=self._top)
-        heights = np.array([score_map(m, spec)[1] for m in np.maximum(logits - centre, 0)])
-        unit = spread(heights)
-        self.arrays["centre"] = centre
-        self.arrays["unit"] = np.array(unit, np.float32)
-        self.arrays["map_knee"] = _knee(heights / unit)
+        lowest = both.mean(dtype=np.float64) - 3 * both.std(dtype=np.float64)
+        self.arrays["centres"] = centres.astype(np.float32)
+        self.arrays["units"] = units.astype(np.float32)
+        self.arrays["lowest"] = np.array(lowest, np.float32)
+        self.arrays["map_knee"] = _knee(self._heights(np.maximum(both - lowest, 0)))
         self._fit_vectors(results, unseen)
         return self
 
     def outputs(self, image):
         seen = self._seen(image)
-        unit = tf.constant(1 / self.arrays["unit"])
-        anomaly_map = tf.nn.relu(seen["logits"] - self.arrays["centre"])[..., None] * unit
+        centres, units = self.arrays["centres"], self.arrays["units"]
+        fine, coarse = (
+            seen[name] * tf.constant(1 / units[i]) - tf.constant(centres[i] / units[i])
+            for i, name in enumerate(("logits", "coarse"))
+        )
+        anomaly_map = tf.nn.relu(tf.maximum(fine, coarse) - self.arrays["lowest"])[..., None]
         return {
             "reconstruction": seen["reconstruction"],
             "anomaly_map": tf.image.resize(anomaly_map, self.size)[..., 0],
             **self._whitened(seen),
         }
+
+    def _seen(self, image):
+        seen = super()._seen(image)
+        return {**seen, "coarse": self._coarse(seen["logits"])}
+
+    def _coarse(self, logits: tf.Tensor) -> tf.Tensor:
+        """Means over a window about each place; (B, h, w) to the same."""
+        size = self.vae.head_size
+        cell = max(1, round(_COARSE * min(size)))
+        # Of cells, then of neighbouring cells: a window at every place would take far longer.
+        x = tf.nn.avg_pool2d(logits[..., None], cell, cell, "SAME")
+        x = tf.nn.avg_pool2d(x, 3, 1, "SAME")
+        return tf.image.resize(x, size)[..., 0]
+
+    def _heights(self, maps: np.ndarray) -> np.ndarray:
+        """How high each map, (n, h, w), reaches, (n,): the mean of its highest places."""
+        count = max(1, round(self._top * maps[0].size))
+        flat = maps.reshape(len(maps), -1)
+        highest = np.partition(flat, flat.shape[1] - count, axis=1)[:, -count:]
+        return highest.mean(axis=1, dtype=np.float64)
 
 
 class Head(Combined):

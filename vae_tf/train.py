@@ -28,6 +28,7 @@ from vae_tf.vae import VAE
 # validation and early stopping.
 _STEPS_PER_EPOCH = 50
 _STEPS_PER_EXECUTION = 10
+_DROPOUT, _FEW = 0.1, 500  # in the head, where there are at most so many pictures
 _WARM_UP = 100  # steps in which the learning rate rises
 
 
@@ -93,10 +94,11 @@ def _splits_of(run: Run) -> Splits:
     return load_splits(run.config, run.data_folder, run.spec)
 
 
-def build_vae(config: Config, shape: tuple[int, int, int], augmentation=None) -> VAE:
+def build_vae(config: Config, shape: tuple[int, int, int], pictures: int, augmentation=None) -> VAE:
     """An untrained VAE for pictures of `shape`, (H, W, C).
 
-    augmentation: an `Augmentation`, where the objective is to restore.
+    pictures: how many it will be trained on. augmentation: an `Augmentation`, where the objective
+        is to restore.
     """
     arguments = {
         "latent_dim": config.latent_dim,
@@ -105,8 +107,15 @@ def build_vae(config: Config, shape: tuple[int, int, int], augmentation=None) ->
         "seed": config.seed,
     }
     if config.objective == "restore":
-        return RestoringVAE.for_pictures(shape, augmentation=augmentation, **arguments)
+        return RestoringVAE.for_pictures(
+            shape, augmentation=augmentation, dropout=head_dropout(pictures), **arguments
+        )
     return VAE.for_pictures(shape, **arguments)
+
+
+def head_dropout(pictures: int) -> float:
+    """Where pictures are few, each comes back often, and must not be learnt by heart."""
+    return _DROPOUT * min(1.0, (_FEW / pictures) ** 0.5)
 
 
 def _augmentation(config: Config, good: Pictures, say) -> Augmentation | None:
@@ -130,7 +139,7 @@ def fit(run: Run, splits: Splits, callbacks=(), say=print) -> VAE:
     steps = min(passes * pass_steps, planned)
     epochs = math.ceil(planned / steps)
 
-    vae = build_vae(config, shape, _augmentation(config, good, say))
+    vae = build_vae(config, shape, len(good), _augmentation(config, good, say))
     warm_up = min(_WARM_UP, epochs * steps // 10)
     schedule = keras.optimizers.schedules.CosineDecay(
         0.0, epochs * steps - warm_up, warmup_target=config.learning_rate, warmup_steps=warm_up
