@@ -124,7 +124,7 @@ def check_scores(report: Report, precision: str, keras: tuple, graph: tuple) -> 
 def check_auroc(report: Report, precision: str, bad, keras, graph) -> None:
     """Checks what the precision costs on labelled test pictures.
 
-    A loss within twice its standard error is let pass: on a handful of pictures, or where scores
+    A loss within three standard errors is let pass: on a handful of pictures, or where scores
     are hardly apart, a few pairs that change places are chance.
 
     bad: bool (n,), some true and some not. keras, graph: scores (n,) of the same pictures.
@@ -135,7 +135,7 @@ def check_auroc(report: Report, precision: str, bad, keras, graph) -> None:
     # DeLong et al., "Comparing the Areas under Two or More Correlated ROC Curves", 1988.
     change = wins[1] - wins[0]
     error = float(np.sqrt(sum(_variance_of_mean(change.mean(axis=axis)) for axis in (0, 1))))
-    limit = max(MAX_AUROC_LOSS if precision == "int8" else MAX_FLOAT_AUROC_LOSS, 2 * error)
+    limit = max(MAX_AUROC_LOSS if precision == "int8" else MAX_FLOAT_AUROC_LOSS, 3 * error)
     what = f"detector.{precision}: image AUROC {wins[1].mean():.4f}, {loss:.4f} below Keras"
     report.check(loss <= limit, f"{what}, limit {limit:.2g}")
 

@@ -15,7 +15,7 @@ from PIL import Image
 from edge.errors import UserError
 from vae_tf.__main__ import main
 from vae_tf.augment import Augmentation
-from vae_tf.config import PRESETS
+from vae_tf.config import PRESETS, Config, DataConfig
 from vae_tf.run import Run
 from vae_tf.train import fit, train
 
@@ -297,6 +297,15 @@ def test_default_preset_is_the_documented_one(pictures, tmp_path, monkeypatch):
         (name, PRESETS[name]["steps"]) for name in ("standard", "quick")
     ]
     assert seen[0].false_alarm_rate == 0.01
+
+
+@pytest.mark.parametrize(
+    ("pictures", "asked", "planned"),
+    [(30, None, 2000), (1000, None, 2000), (2500, None, 5000), (60000, None, 6000), (2500, 80, 80)],
+)
+def test_many_pictures_are_worth_more_steps(pictures, asked, planned):
+    config = Config.for_preset(DataConfig("somewhere"), steps=asked)
+    assert config.planned_steps(pictures) == planned
 
 
 def test_a_copied_run_directory_opens(tiny_run, tmp_path):
