@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from pathlib import Path
 from typing import Callable, Optional
 
@@ -29,8 +28,7 @@ def active_bundle(path) -> Path:
             state = _started(store)
             if state != store.read():
                 store.write(state)
-            with contextlib.suppress(OSError):
-                store.tidy(state)
+            store.tidy(state)
     except BundleError:
         raise
     except UserError:  # read-only, full, or locked: what is there is used

@@ -28,7 +28,7 @@ def trusted_keys(folder) -> dict:
     folder = Path(folder)
     try:
         files = sorted(folder.iterdir())
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return {}
     except OSError as error:
         raise UserError(f"cannot read {folder}: {error.strerror}") from None

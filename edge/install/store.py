@@ -25,7 +25,7 @@ LOCAL = "calibration.local.json"
 _LOCK = ".lock"
 _PART = ".part-"
 _OWN = {STATE, VERSIONS, KEYS, LOCAL, _LOCK, "lost+found"}
-_PATIENCE = 30.0  # seconds to wait for the lock, which is held for a second at most
+_PATIENCE = 60.0  # seconds to wait for the lock, which is held for a second or two
 
 
 class Store:
@@ -61,7 +61,8 @@ class Store:
             return store
         try:
             store.folder.mkdir(parents=True, exist_ok=True)
-            strange = sorted({path.name for path in store.folder.iterdir()} - _OWN)
+            there = {path.name for path in store.folder.iterdir()} - _OWN
+            strange = sorted(name for name in there if not name.startswith(_PART))
             if strange:
                 raise UserError(
                     f"{folder} holds {strange[0]!r:.100}: expected an empty folder or a bundle "
@@ -181,16 +182,20 @@ class Store:
         return state.rolled_back(reason) if self.works(state.previous) else state
 
     def tidy(self, state: State) -> None:
-        """Removes what `state`, which is on disk, does not name, and what a power cut left."""
+        """Removes what `state`, which is on disk, does not name, and what a power cut left.
+
+        What cannot be removed now stays for the next time.
+        """
         for version in self._newest_first():
             if version not in (state.active, state.previous):
                 shutil.rmtree(self.path(version), ignore_errors=True)
         for path in self.folder.glob(f"{_PART}*"):
             if _is_leftover(path):
                 shutil.rmtree(path, ignore_errors=True)
-        for path in self.folder.iterdir():
-            if re.fullmatch(r"\..+\.json\.\d+\.part", path.name):  # of `write_atomically`
-                path.unlink()
+        with contextlib.suppress(OSError):
+            for path in list(self.folder.iterdir()):
+                if re.fullmatch(r"\..+\.json\.\d+\.part", path.name):  # of `write_atomically`
+                    path.unlink()
 
 
 def _locked(handle: int) -> bool:
