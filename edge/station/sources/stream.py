@@ -19,6 +19,10 @@ _MOST_AT_ONCE = 2**20
 _SIGNATURE = re.compile(rb"\x89PNG\r\n\x1a\n|\xff\xd8\xff|P[56][\s#]|BM")
 _LONGEST_SIGNATURE = 8
 _JPEG_MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")  # in a scan, all others are data
+_NOT_BEFORE_SCANS = (0x00, 0xD8, 0xD9)
+# The scan of a picture that is cut short goes on in the next picture; few markers may follow one.
+_NOT_BETWEEN_SCANS = {*range(0xFF)} - {0xC4, 0xD9, 0xDA, 0xDB, 0xDC, 0xDD, 0xFE}
+_PNG_END = b"\0\0\0\0IEND\xae\x42\x60\x82"
 _PNG_CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
 _BMP_HEADERS = (12, 40, 52, 56, 64, 108, 124)
 _SLACK = 2**20  # bytes of profiles and comments that a picture may have beyond its pixels
@@ -156,46 +160,49 @@ class PictureStream:
         self._check_pixels(width, height, 8)
         raw = height * (1 + (width * _PNG_CHANNELS[colour] * depth + 7) // 8)
         longest = raw + raw // 50 + _SLACK
-        at = 33
+        last = at = 33
         while True:
-            buffer = self._need(at + 8, at)
-            length, kind = struct.unpack_from(">I4s", buffer, at)
+            length, kind = struct.unpack_from(">I4s", self._need(at + 8, last), at)
             if not kind.isalpha() or at + length > longest:
-                raise _BrokenError(at, "a damaged PNG")
-            self._need(at + 12 + length, at)
-            at += 12 + length
+                # The length of the last chunk may have led here, over other pictures.
+                raise _BrokenError(last, "a damaged PNG")
+            buffer = self._need(at + 12 + length, at)
             if kind == b"IEND":
-                return at
+                if buffer[at : at + 12] != _PNG_END:
+                    raise _BrokenError(at, "a damaged PNG")
+                return at + 12
+            last, at = at, at + 12 + length
 
     def _jpeg_end(self) -> int:
-        at = 2
+        at = safe = 2  # safe: nothing before it is searched again when this is no picture
+        not_here = _NOT_BEFORE_SCANS
         while True:
-            buffer = self._need(at + 2, at)
-            if buffer[at] != 0xFF:
-                raise _BrokenError(at, "a damaged JPEG")
+            buffer = self._need(at + 2, safe)
             marker = buffer[at + 1]
+            if buffer[at] != 0xFF or marker in not_here:
+                raise _BrokenError(safe, "a damaged JPEG")
             if marker == 0xD9:
                 return at + 2
             if marker == 0xFF:  # a fill byte
                 at += 1
             elif marker == 0x01 or 0xD0 <= marker <= 0xD7:
                 at += 2
-            elif marker in (0x00, 0xD8):
-                raise _BrokenError(at, "a damaged JPEG")
             else:
-                (length,) = struct.unpack_from(">H", self._need(at + 4, at), at + 2)
-                at += 2 + max(2, length)
-                if marker == 0xDA:
-                    at = self._jpeg_scan_end(at)
+                (length,) = struct.unpack_from(">H", self._need(at + 4, safe), at + 2)
+                start, at = at, at + 2 + max(2, length)
+                if 0xE0 <= marker <= 0xEF:
+                    safe = at  # a thumbnail may be in there
+                elif marker == 0xDA:
+                    safe, not_here = max(safe, start), _NOT_BETWEEN_SCANS
+                    at = self._jpeg_scan_end(at, safe)
 
-    def _jpeg_scan_end(self, at: int) -> int:
-        start = at
+    def _jpeg_scan_end(self, at: int, safe: int) -> int:
         while True:
-            match = _JPEG_MARKER.search(self._buffer, start)
+            match = _JPEG_MARKER.search(self._buffer, at)
             if match:
                 return match.start()
-            start = max(at, len(self._buffer) - 1)
-            self._need(start + 2, at)
+            at = max(at, len(self._buffer) - 1)
+            self._need(at + 2, safe)
 
     def _netpbm_end(self) -> int:
         header = netpbm_header(self._buffer)
