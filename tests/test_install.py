@@ -227,6 +227,11 @@ def test_manifests_that_are_whole_and_make_no_sense(nuts, store, change, words):
     assert words in refusal(nuts, store)
 
 
+def test_a_manifest_of_many_megabytes_is_not_read(nuts, store):
+    (nuts / "manifest.json").write_bytes(b"[" + b"[]," * 2**21 + b"[]]")
+    assert "manifest.json is larger than 4 MiB" in refusal(nuts, store)
+
+
 def test_an_older_program_than_this_may_be_asked_for(nuts, store):
     reseal(nuts, set_to("needs_edge", value="0.0.9"))
     assert put(nuts, store)["installed"]

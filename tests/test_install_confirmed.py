@@ -19,7 +19,7 @@ from install_bundles import (
 )
 
 from edge import Runner, UserError
-from edge.install.active import ActiveBundle, active_bundle
+from edge.install.active import ActiveBundle, active_bundle, current_bundle
 from edge.install.install import rollback, status
 from edge.install.local import local_calibrations, save_calibrations
 from edge.install.verify import verify
@@ -126,10 +126,12 @@ def test_a_first_bundle_stays_however_often_it_starts(bolts, store):
     assert {active_bundle(store).name for _ in range(6)} == {verify(bolts).version}
 
 
-def test_looking_counts_as_no_start(updated):
+def test_looking_counts_as_no_start(updated, bolts):
+    before = snapshot(updated)
     for _ in range(6):
-        status(updated)
-    assert status(updated)["starts"] == 0
+        assert current_bundle(updated).name == status(updated)["active"]
+    assert snapshot(updated) == before
+    assert current_bundle(bolts) == bolts
 
 
 def test_frames_of_the_bundle_before_do_not_confirm_the_new_one(bolts, nuts, store):
@@ -318,7 +320,11 @@ def test_thresholds_belong_to_their_version(updated, bolts, nuts):
     assert local_calibrations(active_bundle(updated)) == {}
     rollback(updated)
     assert local_calibrations(active_bundle(updated)) == new
+    station = ActiveBundle(updated)
+    assert not station.recalibrated()
     save_calibrations(updated, verify(bolts).version, old, {})
+    assert (station.recalibrated(), station.recalibrated()) == (True, False)
+    assert not station.changed()
     assert local_calibrations(active_bundle(updated)) == old
 
 

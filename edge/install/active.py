@@ -7,7 +7,7 @@ from typing import Callable, Optional
 
 from edge.errors import BundleError, UserError
 from edge.install.state import State
-from edge.install.store import STATE, Store
+from edge.install.store import LOCAL, STATE, Store
 
 _PATIENCE = 5.0  # seconds; a station starts rather than waits
 
@@ -36,10 +36,19 @@ def active_bundle(path) -> Path:
     return store.path(state.active)
 
 
+def current_bundle(path) -> Path:
+    """The same for a look at the bundle that is no start of a station: counts and changes nothing.
+
+    Raises: BundleError where the store holds no bundle that works.
+    """
+    if not Store.is_one(path):
+        return Path(path)
+    store = Store(path)
+    return store.path(store.working().active)
+
+
 def _started(store: Store) -> State:
-    settled = store.settled()
-    if settled is None:
-        raise BundleError(f"{store.folder} holds no bundle that works; install one")
+    settled = store.working()
     state = settled.started()
     if state.used_up:
         return store.rolled_back(state, f"{settled.starts} starts led to no confirmation")
@@ -59,6 +68,7 @@ class ActiveBundle:
         self._store = Store(path) if Store.is_one(path) else None
         self.version = self.folder.name if self._store else None
         self._stamp: object = None
+        self._local_stamp = _stamp(self._store.folder / LOCAL) if self._store else None
         self._proved = self._store is None
         self._can_go_back = True
         state = self._store.read() if self._store else None
@@ -90,18 +100,21 @@ class ActiveBundle:
         """Whether the store has another active version by now. Costs one look at a file's dates."""
         if self._store is None:
             return False
-        try:
-            status = (self._store.folder / STATE).stat()
-        except OSError:
-            return False
-        stamp = (status.st_mtime_ns, status.st_ino, status.st_size)
-        if stamp == self._stamp:
+        stamp = _stamp(self._store.folder / STATE)
+        if stamp is None or stamp == self._stamp:
             return False
         state = self._store.read()
         if state is not None and state.active != self.version:
             return True
         self._stamp = stamp
         return False
+
+    def recalibrated(self) -> bool:
+        """Whether thresholds were set on this device since the last call. As cheap as `changed`."""
+        if self._store is None:
+            return False
+        before, self._local_stamp = self._local_stamp, _stamp(self._store.folder / LOCAL)
+        return self._local_stamp != before
 
     def _without(self, state: State, reason: str) -> State:
         assert self._store is not None
@@ -120,3 +133,12 @@ class ActiveBundle:
             if new != state:
                 self._store.write(new)
             self._proved = new.confirmed
+
+
+def _stamp(path: Path) -> Optional[tuple]:
+    """What changes with a file's content; None where there is none."""
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_mtime_ns, status.st_ino, status.st_size

@@ -81,7 +81,7 @@ def rollback(store) -> dict:
     """
     opened = Store.open(store)
     with opened.lock():
-        state = _settled(opened)
+        state = opened.working()
         if not opened.works(state.previous):
             raise BundleError(f"{store} has no previous version to go back to; install one")
         opened.write(state.swapped())
@@ -97,7 +97,7 @@ def status(store) -> dict:
     Raises: BundleError where no version works.
     """
     opened = Store.open(store)
-    state = _settled(opened)
+    state = opened.working()
     bundle = opened.path(state.active)
     manifest = verify(bundle).manifest
     problem = None
@@ -114,10 +114,3 @@ def status(store) -> dict:
         "local_calibration": (opened.folder / LOCAL).exists(),
         "problem": problem,
     }
-
-
-def _settled(store: Store):
-    state = store.settled()
-    if state is None:
-        raise BundleError(f"{store.folder} holds no bundle that works; install one")
-    return state

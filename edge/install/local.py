@@ -37,9 +37,7 @@ def recalibrate_store(store, folder, rate: Optional[float] = None) -> dict:
     from edge.recalibrate import recalibrate
 
     opened = Store.open(store)
-    state = opened.settled()
-    if state is None:
-        raise BundleError(f"{store} holds no bundle that works; install one")
+    state = opened.working()
     with opened.staging() as part:
         try:
             shutil.copytree(opened.path(state.active), part, dirs_exist_ok=True)

@@ -170,6 +170,13 @@ class Store:
             return None
         return first(whole[0])._replace(previous=whole[1] if whole[1:] else None)
 
+    def working(self) -> State:
+        """`settled`. Raises: BundleError where no version works."""
+        state = self.settled()
+        if state is None:
+            raise BundleError(f"{self.folder} holds no bundle that works; install one")
+        return state
+
     def _newest_first(self) -> List[str]:
         try:
             folders = [path for path in self.versions.iterdir() if path.is_dir()]

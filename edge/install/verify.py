@@ -15,6 +15,7 @@ from edge.manifest import MANIFEST, Manifest, read_entry, read_manifest
 
 VERSION = "0.1.0"  # of this program; a manifest may ask for a later one, by "needs_edge"
 _MAX_NAME = 200
+_MAX_MANIFEST_BYTES = 4 * 2**20  # read as JSON, it takes twenty times as much memory
 
 
 class Verified(NamedTuple):
@@ -39,6 +40,8 @@ def verify(bundle, keys: Optional[dict] = None) -> Verified:
     bundle = Path(bundle)
     signed_by = _check_signature(bundle, keys) if keys else None
     try:
+        if (bundle / MANIFEST).is_file():
+            _check_size((bundle / MANIFEST).stat().st_size)
         manifest = read_manifest(bundle)
         record = json.loads((bundle / MANIFEST).read_bytes())
         _check_facts(manifest)
@@ -64,6 +67,11 @@ def _check_signature(bundle: Path, keys: dict) -> str:
     if signature is not None and len(signature) != SIGNATURE_BYTES:
         raise BundleError(f"{SIGNATURE} has {len(signature)} bytes, a signature {SIGNATURE_BYTES}")
     return check_signature(content, signature, keys)
+
+
+def _check_size(size: int) -> None:
+    if size > _MAX_MANIFEST_BYTES:
+        raise BundleError(f"{MANIFEST} is larger than 4 MiB, which no manifest is")
 
 
 def _check_version(needed) -> None:
