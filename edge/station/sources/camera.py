@@ -124,5 +124,5 @@ class CameraSource(Source):
 
     def _pass_one(self, taken: _Taken) -> None:
         if taken.monotonic >= self._due:
-            self._due = max(self._due + self._every, taken.monotonic)
+            self._due = taken.monotonic + self._every
             self.dropped += self._inbox.put_newest(taken)

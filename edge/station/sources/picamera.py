@@ -29,8 +29,7 @@ def picamera_frames(
     # Without a queue each picture is taken after it was asked for; that halves the highest rate.
     camera.configure(camera.create_video_configuration(main=main, queue=every <= 0))
     camera.start()
-    due = time.monotonic()
     while True:
+        start = time.monotonic()
         yield camera.capture_array("main")
-        due = max(due + every, time.monotonic())
-        time.sleep(max(0.0, due - time.monotonic()))
+        time.sleep(max(0.0, start + every - time.monotonic()))
