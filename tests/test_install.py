@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from conftest import ROOT, snapshot
 from install_bundles import (
+    fails,
     fake_bundle,
     leftovers,
     name_of,
@@ -126,6 +127,12 @@ def test_a_folder_of_other_things_is_no_store(bolts, nuts, tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(UserError, match=r"cannot write .*file: expected a folder"):
         put(bolts, tmp_path / "file")
+
+
+def test_a_failed_trial_leaves_the_store_as_it_was(bolts, nuts, store):
+    put(bolts, store)
+    assert "as it was told to" in refusal(nuts, store, trial=fails)
+    assert name_of(store) == "bolts"
 
 
 # What is refused: folders

@@ -52,16 +52,19 @@ def updated(bolts, nuts, store) -> Path:
     return store
 
 
-def test_good_frames_confirm_a_bundle(updated):
-    station = ActiveBundle(updated)
-    for _ in range(9):
+@pytest.mark.parametrize("needed", [1, 2, 9, 10, 101])
+def test_good_frames_confirm_a_bundle(bolts, nuts, store, needed):
+    put(bolts, store, needed=0)
+    put(nuts, store, needed=needed)
+    station = ActiveBundle(store)
+    for _ in range(needed - 1):
         station.report_frame(True)
-    assert status(updated)["state"] == "trial"
+    assert status(store)["state"] == "trial"
     station.report_frame(True)
-    assert status(updated)["state"] == "confirmed"
+    assert status(store)["state"] == "confirmed"
     assert not station.changed()
     for _ in range(5):
-        assert active_bundle(updated) == station.folder
+        assert active_bundle(store) == station.folder
 
 
 def test_frames_scored_are_few_writes(updated, monkeypatch):

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from conftest import ROOT
-from install_bundles import crashing_graph, fails, hanging_graph, name_of, put, refusal, reseal
+from install_bundles import crashing_graph, hanging_graph, refusal, reseal
 
 from edge import Runner
 from edge.install.active import active_bundle
@@ -103,9 +103,3 @@ def test_a_trial_does_not_take_the_installer_s_input(tmp_path):
     line = process.stdout.readline()
     process.communicate()
     assert line == b"the bundle failed its trial: it read to the end\n"
-
-
-def test_a_failed_trial_leaves_the_store_as_it_was(bolts, nuts, store):
-    put(bolts, store)
-    assert "as it was told to" in refusal(nuts, store, trial=fails)
-    assert name_of(store) == "bolts"

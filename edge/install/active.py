@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Callable, Optional
 
 from edge.errors import BundleError, UserError
-from edge.install.state import State
+from edge.install.state import NEEDED, State
 from edge.install.store import LOCAL, STATE, Store
 
 _PATIENCE = 5.0  # seconds; a station starts rather than waits
@@ -74,9 +74,8 @@ class ActiveBundle:
         state = self._store.read() if self._store else None
         self.rejected = state.rejected if state else None
         self._good = state.good_frames if state else 0
-        # A few writes on the way to confirmation, so that a power cut costs few of the frames.
-        self._step = max(1, (state.needed if state else 0) // 4)
-        self._next = self._good + self._step
+        self._needed = state.needed if state else NEEDED
+        self._next = self._after(self._good)
 
     def report_frame(self, ok: bool, reason: str = "a frame could not be scored") -> None:
         """Tells of a frame that the bundle scored, or failed to: an error of the bundle's, not of
@@ -93,7 +92,7 @@ class ActiveBundle:
             return
         self._good += 1
         if self._good >= self._next:
-            self._next = self._good + self._step
+            self._next = self._after(self._good)
             self._update(lambda state: state.scored(self._good))
 
     def changed(self) -> bool:
@@ -115,6 +114,11 @@ class ActiveBundle:
             return False
         before, self._local_stamp = self._local_stamp, _stamp(self._store.folder / LOCAL)
         return self._local_stamp != before
+
+    def _after(self, good: int) -> int:
+        # A few writes on the way to confirmation, so that a power cut costs few of the frames.
+        later = good + max(1, self._needed // 4)
+        return min(later, self._needed) if good < self._needed else later
 
     def _without(self, state: State, reason: str) -> State:
         assert self._store is not None
