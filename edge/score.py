@@ -42,9 +42,7 @@ class ScoreSpec(NamedTuple):
         return self.knees[MAP] + beyond / _SHARPNESS
 
 
-def smooth(
-    anomaly_map: np.ndarray, window: int, ignore: Optional[np.ndarray] = None
-) -> np.ndarray:
+def smooth(anomaly_map: np.ndarray, window: int, ignore: Optional[np.ndarray] = None) -> np.ndarray:
     """Root mean square over a window around each pixel; at the border over what lies inside.
 
     anomaly_map: (H, W), non-negative. ignore: bool (H, W), pixels that count for nothing: they are

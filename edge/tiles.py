@@ -79,9 +79,9 @@ def judge_tiles(
         judged = parts
     else:
         unseen = list(how.cut(ignore))
-        parts = [heights(tile, spec, of) for tile, of in zip(outputs, unseen)]
+        parts = [heights(tile, spec, unseen[i]) for i, tile in enumerate(outputs)]
         # A tile of which nothing counts has no say, its vectors neither.
-        judged = [part for part, of in zip(parts, unseen) if not of.all()]
+        judged = [part for i, part in enumerate(parts) if not unseen[i].all()]
     heatmap = how.join([tile_map for tile_map, _ in parts])
     return heatmap, total([of for _, of in judged], spec)
 

@@ -139,7 +139,9 @@ class Masks:
                     f"the mask {self._name} has {columns} x {rows} pixels, the picture {width} x "
                     f"{height}: expected the same proportions; paint it over a frame of the camera"
                 )
-            scaled = Image.fromarray(self._painted).resize((width, height), Image.Resampling.NEAREST)
+            scaled = Image.fromarray(self._painted).resize(
+                (width, height), Image.Resampling.NEAREST
+            )
             whole |= np.asarray(scaled) >= _WHITE
         for region in self._rectangles:
             whole[region.slices(height, width)] = True
