@@ -1,6 +1,7 @@
 """The trial: graphs that crash, hang or compute something else are rejected by a process apart."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -53,7 +54,9 @@ def test_a_graph_that_crashes_the_interpreter_is_rejected(bundle_copy, store):
 def test_a_graph_that_is_noise_is_rejected(bundle_copy, store):
     with_graph(bundle_copy, b"TFL3" * 500, role="encoder")
     line = refusal(bundle_copy, store, trial=try_out)
-    assert line.startswith("the bundle failed its trial: golden vectors, int8: ")
+    assert re.match(
+        "the bundle failed its trial: (golden vectors, int8: |the process crashed)", line
+    )
 
 
 def test_a_machine_that_computes_otherwise_rejects_the_bundle(bundle_copy, store):
