@@ -4,6 +4,7 @@ import contextlib
 import io
 import os
 import queue
+import random
 import threading
 import time
 from pathlib import Path
@@ -27,6 +28,43 @@ def encoded(array, kind="PNG", **options) -> bytes:
     out = io.BytesIO()
     Image.fromarray(array).save(out, kind, **options)
     return out.getvalue()
+
+
+KINDS = {
+    "png": encoded(picture(1)),
+    "png of a palette": encoded(picture(2, (24, 32)) // 64 * 64),
+    "large png": encoded(picture(3, (300, 400, 3))),
+    "jpeg": encoded(picture(4), "JPEG"),
+    "progressive jpeg": encoded(picture(5, (64, 64, 3)), "JPEG", progressive=True),
+    "jpeg with restarts": encoded(picture(6, (64, 64, 3)), "JPEG", restart_marker_rows=1),
+    "jpeg with a comment": encoded(picture(7), "JPEG", comment=b"\xff\xd8\xff\xd9" * 9),
+    "ppm": encoded(picture(8), "PPM"),
+    "pgm": encoded(picture(9, (24, 32)), "PPM"),
+    "ppm with comments": b"P6 # a\n#b\n 32\t24\n# P6 \n255\n" + picture(10).tobytes(),
+    "bmp": encoded(picture(11), "BMP"),
+    "grey bmp": encoded(picture(12, (24, 33)), "BMP"),
+}
+
+
+def mutated(content: bytes, rng: random.Random) -> bytes:
+    """A picture with bytes changed, lost, doubled or brought in."""
+    content = bytearray(content)
+    for _ in range(rng.choice((1, 1, 2, 5, 40))):
+        at = rng.randrange(len(content) + 1) if rng.random() < 0.5 else rng.randrange(64)
+        what = rng.randrange(5)
+        if what == 0:
+            content[at : at + 1] = bytes([rng.randrange(256)])
+        elif what == 1:
+            del content[at : at + rng.choice((1, 2, 4, 30, 500))]
+        elif what == 2:
+            content[at:at] = content[at : at + rng.choice((1, 4, 100))]
+        elif what == 3:
+            content[at : at + 4] = rng.choice(
+                (b"\xff" * 4, bytes(4), b"\0\1\0\0", b"\x7f\xff\xff\xff")
+            )
+        else:
+            content[at:at] = rng.randbytes(rng.choice((1, 3, 50)))
+    return bytes(content)
 
 
 class Reading:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from conftest import ROOT
-from station_cameras import Program
+from station_cameras import Program, nobody_answers
 from station_frames import Stopwatch, children, is_running, reading, wait_until
 
 from edge.station.sources import SourceOptions, open_source
@@ -307,6 +307,19 @@ def test_no_orphan_is_left_when_the_station_is_killed(program, signal_):
     station.send_signal(signal_)
     station.wait()
     wait_until(lambda: not any(map(is_running, everyone)), 10, "the end of all")
+
+
+def test_a_driver_that_hangs_is_no_orphan_either():
+    pytest.importorskip("cv2")
+    with nobody_answers() as port:
+        station = start_station(f"rtsp://127.0.0.1:{port}/")
+        wait_until(lambda: children(station.pid))
+        (driver,) = children(station.pid)
+        wait_until(lambda: "libavformat" in Path(f"/proc/{driver}/maps").read_text(), 60)
+        time.sleep(0.3)
+        station.kill()
+        station.wait()
+        wait_until(lambda: not is_running(driver))
 
 
 def test_a_program_that_is_gone_when_it_is_opened_again(program):

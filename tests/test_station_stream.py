@@ -8,27 +8,12 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from station_frames import encoded, picture
+from station_frames import KINDS, encoded, mutated, picture
 
 from edge.station.sources import SourceOptions
 from edge.station.sources.decode import decode
 from edge.station.sources.stream import PictureStream, Skipped
 from edge.station.types import Frame, Trouble
-
-KINDS = {
-    "png": encoded(picture(1)),
-    "png of a palette": encoded(picture(2, (24, 32)) // 64 * 64),
-    "large png": encoded(picture(3, (300, 400, 3))),
-    "jpeg": encoded(picture(4), "JPEG"),
-    "progressive jpeg": encoded(picture(5, (64, 64, 3)), "JPEG", progressive=True),
-    "jpeg with restarts": encoded(picture(6, (64, 64, 3)), "JPEG", restart_marker_rows=1),
-    "jpeg with a comment": encoded(picture(7), "JPEG", comment=b"\xff\xd8\xff\xd9" * 9),
-    "ppm": encoded(picture(8), "PPM"),
-    "pgm": encoded(picture(9, (24, 32)), "PPM"),
-    "ppm with comments": b"P6 # a\n#b\n 32\t24\n# P6 \n255\n" + picture(10).tobytes(),
-    "bmp": encoded(picture(11), "BMP"),
-    "grey bmp": encoded(picture(12, (24, 33)), "BMP"),
-}
 
 
 def cut(stream: bytes, step=None, max_bytes=2**22, max_pixels=10**6, **options) -> list:
@@ -166,27 +151,6 @@ def test_any_stream_is_accounted_for_to_the_byte(parts, step):
     sizes = [item.size if isinstance(item, Skipped) else len(item) for item in items]
     padding = len(re.findall(rb"[\0 \t\r\n]", b"".join(p for p in parts if len(p) <= 60)))
     assert len(stream) - padding <= sum(sizes) <= len(stream)
-
-
-def mutated(content: bytes, rng: random.Random) -> bytes:
-    """A picture with bytes changed, lost, doubled or brought in."""
-    content = bytearray(content)
-    for _ in range(rng.choice((1, 1, 2, 5, 40))):
-        at = rng.randrange(len(content) + 1) if rng.random() < 0.5 else rng.randrange(64)
-        what = rng.randrange(5)
-        if what == 0:
-            content[at : at + 1] = bytes([rng.randrange(256)])
-        elif what == 1:
-            del content[at : at + rng.choice((1, 2, 4, 30, 500))]
-        elif what == 2:
-            content[at:at] = content[at : at + rng.choice((1, 4, 100))]
-        elif what == 3:
-            content[at : at + 4] = rng.choice(
-                (b"\xff" * 4, bytes(4), b"\0\1\0\0", b"\x7f\xff\xff\xff")
-            )
-        else:
-            content[at:at] = rng.randbytes(rng.choice((1, 3, 50)))
-    return bytes(content)
 
 
 def test_2000_mutated_pictures_neither_crash_nor_hang_nor_hide_whole_ones():

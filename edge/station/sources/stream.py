@@ -19,7 +19,7 @@ _MOST_AT_ONCE = 2**20
 _SIGNATURE = re.compile(rb"\x89PNG\r\n\x1a\n|\xff\xd8\xff|P[56][\s#]|BM")
 _LONGEST_SIGNATURE = 8
 _JPEG_MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")  # in a scan, all others are data
-_NOT_BEFORE_SCANS = (0x00, 0xD8, 0xD9)
+_NOT_BEFORE_SCANS = {0x00, 0xD8, 0xD9}
 # The scan of a picture that is cut short goes on in the next picture; few markers may follow one.
 _NOT_BETWEEN_SCANS = {*range(0xFF)} - {0xC4, 0xD9, 0xDA, 0xDB, 0xDC, 0xDD, 0xFE}
 _PNG_END = b"\0\0\0\0IEND\xae\x42\x60\x82"

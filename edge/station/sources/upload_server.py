@@ -83,10 +83,13 @@ class UploadServer:
 
     def _close_overdue(self) -> None:
         now = time.monotonic()
-        for channel in list(self._server.active_channels.values()):
+        channels = list(self._server.active_channels.values())
+        crowded = len(channels) >= _CONNECTIONS // 2
+        patience = min(1.0, self._options.patience) if crowded else self._options.patience
+        for channel in channels:
             if channel.requests or not hasattr(channel, "waits_since"):
                 channel.waits_since = now  # it is our turn, not the client's
-            elif now - channel.waits_since > self._options.patience:
+            elif now - channel.waits_since > patience:
                 channel.will_close = True
 
     def _refusal(self, request: Any) -> Refusal:
