@@ -1,0 +1,45 @@
+"""Pictures that go with a bundle of the built-in `surfaces`, in the layout of MVTec AD."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+ROOT = Path(__file__).resolve().parents[2]
+
+# (part, kind, count)
+FOR_TESTS = (
+    ("train", "good", 72),
+    ("test", "good", 16),
+    ("test", "stain", 8),
+    ("test", "missing_edge", 8),
+)
+TO_COMPARE = (
+    ("test", "good", 100),
+    *(("test", kind, 20) for kind in ("scratch", "pit", "stain", "crack", "missing_edge")),
+)
+
+
+def draw(folder, plan, size: int) -> Path:
+    """Draws the pictures of a plan, `size` pixels a side, with masks for the defective ones.
+
+    Equal plans and sizes give equal pictures. Imports the framework.
+    """
+    if str(ROOT) not in sys.path:  # a script has only its own folder there
+        sys.path.insert(0, str(ROOT))
+    from vae_tf.data.surfaces_render import render
+
+    folder = Path(folder)
+    for number, (part, kind, count) in enumerate(plan):
+        (folder / part / kind).mkdir(parents=True)
+        for i in range(count):
+            image, mask = render(kind, np.random.default_rng([number, i]), size=size)
+            Image.fromarray(image).save(folder / part / kind / f"{i:03d}.png")
+            if kind != "good":
+                truth = folder / "ground_truth" / kind
+                truth.mkdir(parents=True, exist_ok=True)
+                Image.fromarray(mask).save(truth / f"{i:03d}_mask.png")
+    return folder
