@@ -4,7 +4,7 @@ import uuid
 
 import pytest
 from conftest import run_python
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge.station.clock import Clock, boot_id
@@ -49,6 +49,7 @@ def test_a_jump_is_told_once(jump, says):
     assert hands.pass_by(1) is None
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.floats(0, 1e5), st.floats(-5e-4, 5e-4)), max_size=50))
 def test_a_clock_that_is_steered_does_not_jump(steps):
     hands = Hands()

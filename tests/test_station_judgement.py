@@ -1,11 +1,13 @@
 """Decisions over time, against a model that looks at the whole history each time."""
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from edge.station.judgement import Judgement
 
+# A busy machine is no fault.
+unhurried = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 verdicts = st.sampled_from(["pass", "warn", "fail", "error"])
 frames = st.lists(st.tuples(verdicts, st.integers(0, 6)), max_size=60)  # verdict, seconds since
 rules = st.integers(1, 6).flatmap(
@@ -42,7 +44,7 @@ def naive(history, votes, of, release):
     return decision
 
 
-@settings(max_examples=500)
+@unhurried
 @given(frames, rules)
 def test_decisions_follow_from_the_whole_history(frames, rules):
     judgement = Judgement(**rules)
@@ -57,12 +59,14 @@ def test_decisions_follow_from_the_whole_history(frames, rules):
         assert judgement.part == parts
 
 
+@unhurried
 @given(st.lists(verdicts))
 def test_by_default_a_decision_is_the_verdict(verdicts):
     judgement = Judgement()
     assert [judgement.decide(v, 0.0) for v in verdicts] == [v.upper() for v in verdicts]
 
 
+@unhurried
 @given(frames, rules)
 def test_errors_alone_neither_fail_nor_pass(frames, rules):
     judgement = Judgement(**rules)

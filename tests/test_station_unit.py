@@ -65,6 +65,13 @@ def test_it_runs_this_python_with_that_station(tmp_path):
     assert text.startswith("# edge-line-1.service")
 
 
+def test_the_camera_stays_open(tmp_path):
+    text = unit(station(tmp_path), user="pi")
+    # systemd.resource-control(5): with any DeviceAllow=, which ProtectClock= implies, DevicePolicy=
+    # is no longer to allow all.
+    assert not re.search("^(Device|PrivateDevices|ProtectClock)", text, re.MULTILINE)
+
+
 def test_it_may_write_where_the_settings_say_and_nowhere_else(tmp_path):
     for folder in ("logs", "in", "data", "store/versions", "bundle"):
         (tmp_path / folder).mkdir(parents=True)
