@@ -57,7 +57,7 @@ def test_this_machine_agrees_with_itself_to_the_bit(bundle, pictures):
     ],
 )
 def test_what_cannot_be_tried_is_said_in_one_line(bundle, pictures, options, words):
-    usual = ["--target", "x86", "--bundle", bundle, "--pictures", pictures / "test"]
+    usual = ["--target", "x86", "--bundle", bundle, "--pictures", pictures / "test", "--count", 8]
     done = run_python(SCRIPT, *usual, "--only", "compare", *options, status=2)
     one_line_error(done, words)
     assert done.stdout == ""
