@@ -106,6 +106,25 @@ def test_a_password_reaches_the_camera_and_nothing_else():
     assert frame.source == f"rtsp://127.0.0.1:{port}/live"
 
 
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        ("rtsp://u:p4ss@127.0.0.1:9/a@b", "rtsp://127.0.0.1:9/a@b"),
+        (
+            "rtsp://127.0.0.1:9/user=u_password=p4ss_channel=1",
+            "rtsp://127.0.0.1:9/user=u_password=...",
+        ),
+        ("http://127.0.0.1:9/cgi?user=u&pwd=p4ss&n=1", "http://127.0.0.1:9/cgi?user=u&pwd=...&n=1"),
+        ("http://127.0.0.1:9/?Token=p4ss", "http://127.0.0.1:9/?Token=..."),
+    ],
+)
+def test_no_way_to_write_a_password_shows_it(text, name):
+    with reading(text, retry=60) as read:
+        trouble = read.trouble()
+    assert trouble.source == name
+    assert "p4ss" not in trouble.problem
+
+
 @pytest.mark.parametrize("device", ["camera:99", "camera:/dev/null", "camera:/dev/absent"])
 def test_a_device_that_is_no_camera_is_reported_and_tried_again(device):
     with reading(device, retry=0.05) as read:

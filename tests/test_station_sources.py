@@ -267,6 +267,13 @@ def test_a_writer_waits_while_a_picture_is_judged():
     os.close(read)
 
 
+def test_what_cannot_be_read_is_trouble_and_the_end(tmp_path):
+    folder = os.open(tmp_path, os.O_RDONLY)
+    (trouble,) = StdinSource(SourceOptions(), folder).frames()
+    os.close(folder)
+    assert trouble == Trouble("stdin", "cannot be read any more: Is a directory")
+
+
 def test_a_terminal_is_no_stream():
     main, terminal = os.openpty()
     call = [sys.executable, "-c", "from edge.station.sources import open_source; open_source('-')"]

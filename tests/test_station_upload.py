@@ -258,6 +258,17 @@ def test_without_a_token_only_this_machine_is_listened_to():
                 socket.create_connection((address, read.source.port), 5).close()
 
 
+def test_it_listens_where_it_is_told():
+    try:
+        socket.create_server(("::1", 0), family=socket.AF_INET6).close()
+    except OSError:
+        pytest.skip("no IPv6 here")
+    with reading("upload:[::1]:0") as read:
+        socket.create_connection(("::1", read.source.port), 5).close()
+    with reading("upload:localhost:0") as read:
+        socket.create_connection(("localhost", read.source.port), 5).close()
+
+
 def test_a_port_in_use_is_said():
     with station() as (source, _), pytest.raises(UserError, match="in use"):
         open_source(f"upload:{source.port}")

@@ -68,7 +68,7 @@ class Child:
         self._process.stdin.close()
 
     def allow(self, seconds: float) -> None:
-        """Gives it so long from now on; `read` ends then, however much has come."""
+        """Gives it so long from now on, however much comes meanwhile."""
         self._deadline = time.monotonic() + seconds
 
     def read(self, size: int) -> bytes:
@@ -77,12 +77,11 @@ class Child:
         Raises: SilentError when the time allowed is over; ClosedError.
         """
         while True:
-            # Looked at first: what sends without end, but never a whole picture, is silent as well.
-            late = self._deadline is not None and time.monotonic() >= self._deadline
+            # What is there is read even when the time is over: it may be us who stood still.
             ready = wait_for([self._closing.fd, *self._open], self._deadline)
             if self._closing.is_set:
                 raise ClosedError
-            if late or not ready:
+            if not ready:
                 raise SilentError
             if self._err in ready:
                 self._listen()
@@ -159,8 +158,9 @@ def environment() -> Dict[str, str]:
 
 
 def without_password(text: str) -> str:
-    """The text, in whose addresses nobody's name and password stand."""
-    return re.sub(r"(?<=://)[^/\s]*@", "", text)
+    """The text without what opens a camera: USER:PASSWORD@ and the like of password=... in it."""
+    text = re.sub(r"(?<=://)[^/\s]*@", "", text)
+    return re.sub(r"(?i)(pass\w*|pwd|token|key)=[^&\s]*", r"\1=...", text)
 
 
 def _widen(fd: int) -> None:

@@ -57,6 +57,7 @@ def video_frames(path: str, every: float = 0.0) -> Iterator[np.ndarray]:
 def _opened(text: str, size: Optional[Tuple[int, int]]) -> Any:
     import cv2
 
+    cv2.setNumThreads(1)  # the processors are there to judge
     if text.startswith(_URLS):
         capture = cv2.VideoCapture(text, cv2.CAP_FFMPEG)
     else:

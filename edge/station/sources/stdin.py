@@ -31,6 +31,12 @@ class StdinSource(Source):
         self._closing = Wake()
 
     def frames(self) -> Iterator[Arrival]:
+        try:
+            yield from self._pictures()
+        except OSError as error:  # a device that went, a folder
+            yield Trouble(NAME, f"cannot be read any more: {error.strerror}")
+
+    def _pictures(self) -> Iterator[Arrival]:
         options = self._options
         for item in PictureStream(self._read, options.max_bytes, options.max_pixels):
             if self._closing.is_set:
