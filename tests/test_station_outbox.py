@@ -378,7 +378,8 @@ while True:
     for _ in range(5):
         store.add(Record(1.7e9, 1.0, "boot", "x", "pass", "PASS", 1.0))
     box.write(store.flush())
-    time.sleep(0.01)
+    while store.last_id() - box._cursor.at > 20:
+        time.sleep(0.001)
 """
 
 
@@ -387,12 +388,17 @@ def killed_senders(folder, hook, times, batch):
         arguments = [sys.executable, "-c", SENDER, str(folder), hook.url(), str(batch)]
         with subprocess.Popen(arguments, cwd=ROOT, stdout=subprocess.PIPE, text=True) as sender:
             assert sender.stdout.readline() == "ready\n"
-            time.sleep(random.Random(seed).uniform(0, 0.3))
+            if seed % 4:  # otherwise before anything was sent, or soon after
+                enough = len(hook.got) + random.Random(seed).randrange(30)
+                eventually(lambda: len(hook.got) > enough)  # noqa: B023
+            time.sleep(random.Random(seed).uniform(0, 0.02))
             sender.send_signal(signal.SIGKILL)
     with Store(folder) as store:
         last, station = store.last_id(), store.station
         sink = Webhook(hook.url(), station, SinkOptions(batch=batch))
-        Outbox(folder, sink).close(timeout=30)
+        box = Outbox(folder, sink)
+        eventually(lambda: box._cursor.at == last)
+        box.close()
     assert last > 10
     assert set(hook.got) == set(range(1, last + 1)), "every record that the store acknowledged"
     first_times = list(dict.fromkeys(hook.got))
