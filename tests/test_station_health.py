@@ -90,6 +90,18 @@ def test_a_folder_that_takes_nothing_stops_no_station(tmp_path):
     file.remove()
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can make what belongs to another")
+def test_a_folder_that_somebody_else_made_is_not_written_to(tmp_path):
+    theirs = tmp_path / "theirs"
+    theirs.mkdir()
+    os.chown(theirs, 65534, 65534)
+    (tmp_path / "link").symlink_to(tmp_path)
+    os.chown(tmp_path / "link", 65534, 65534, follow_symlinks=False)
+    for folder in (theirs, tmp_path / "link"):
+        assert not HealthFile("line-1", folder).write(health(WELL))
+        assert not (folder / "health.json").exists()
+
+
 def test_which_memory(tmp_path):
     service = {"RUNTIME_DIRECTORY": "/run/edge-line-1", "XDG_RUNTIME_DIR": str(tmp_path)}
     assert str(memory_folder("line-1", service)) == "/run/edge-line-1"

@@ -107,6 +107,9 @@ class HealthFile:
         beside = self.path.with_name(f".health.json.{os.getpid()}.part")
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
+            # Anybody may make a folder of that name in /dev/shm, with links to our files in it.
+            if self.path.parent.lstat().st_uid not in (_user(), 0):
+                return False
             # Not flushed to any disk: memory forgets a power cut, and so does the station.
             beside.write_text(content + "\n", encoding="utf-8")
             beside.replace(self.path)
