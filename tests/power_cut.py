@@ -4,10 +4,10 @@
 a fork runs the action on the copy until just before its n-th step: opening a file for writing,
 making, renaming, removing something, flushing. HOW is what happens there:
 
-    cut   the process is gone; OUT/n/live is the store as the process left it, OUT/n/worst what the
-          disk would hold had it kept nothing but what was flushed, OUT/n/torn all names, but of
-          the files' content only what was flushed
-    fail  the step fails with "Input/output error", once; OUT/n/live is the store afterwards
+    cut   the process is gone; OUT/n/live/store is the store as the process left it, in OUT/n/worst
+          is what the disk would hold had it kept nothing but what was flushed, in OUT/n/torn all
+          names, but of the files' content only what was flushed
+    fail  the step fails with "Input/output error", once; OUT/n/live/store is the store afterwards
 
 It prints a JSON line a step: how the action ended. The last line is of a whole run, and what
 follows it is a power cut as well.
@@ -61,8 +61,8 @@ class Disk:
         self.root = root
         self.folders, self.files = {}, {}
         self.kept = []  # open files keep the system from giving their number to another
-        self.start = root.stat().st_ino if root.exists() else None
-        for path in [root, *root.rglob("*")] if root.exists() else []:
+        self.start = root.stat().st_ino
+        for path in [root, *root.rglob("*")]:
             handle = os.open(path, os.O_RDONLY)
             self.flushed(handle)
             os.close(handle)
@@ -77,21 +77,19 @@ class Disk:
         else:
             self.files[status.st_ino] = Path(path).read_bytes()
 
-    def write_worst(self, target):
-        if self.start is not None:
-            self._write(self.start, target)
+    def write(self):
+        self._write_worst(self.start, self.root.with_name("worst"))
+        self._write_torn(self.root.with_name("torn"))
 
-    def _write(self, number, target):
+    def _write_worst(self, number, target):
         target.mkdir()
         for name, inner, is_folder in self.folders.get(number, []):
             if is_folder:
-                self._write(inner, target / name)
+                self._write_worst(inner, target / name)
             else:
                 (target / name).write_bytes(self.files.get(inner, b""))
 
-    def write_torn(self, target):
-        if not self.root.exists():
-            return
+    def _write_torn(self, target):
         shutil.copytree(self.root, target)
         for path in target.rglob("*"):
             if path.is_file():
@@ -126,11 +124,10 @@ class Steps:
 
 def run(how, action, store, source, n, answer):
     """The fork: runs the action to its n-th step."""
-    disk = Disk(store)
+    disk = Disk(store.parent)
 
     def cut():
-        disk.write_torn(store.with_name("torn"))
-        disk.write_worst(store.with_name("worst"))
+        disk.write()
         os._exit(CUT)
 
     def fail():
@@ -147,22 +144,21 @@ def run(how, action, store, source, n, answer):
     whole = steps.left > 0
     steps.at_last = lambda: None
     if how == "cut":
-        disk.write_torn(store.with_name("torn"))
-        disk.write_worst(store.with_name("worst"))
+        disk.write()
     os.write(answer, json.dumps({"step": n, "ended": ended, "whole": whole}).encode())
     os._exit(0)
 
 
 def main(how, action, template, source, out):
     for n in range(1, 1000):
-        folder = Path(out) / str(n)
-        folder.mkdir(parents=True)
+        live = Path(out) / str(n) / "live"
+        live.mkdir(parents=True)
         if Path(template).exists():
-            shutil.copytree(template, folder / "live")
+            shutil.copytree(template, live / "store")
         ear, answer = os.pipe()
         child = os.fork()
         if child == 0:
-            run(how, action, folder / "live", Path(source), n, answer)
+            run(how, action, live / "store", Path(source), n, answer)
         os.close(answer)
         with os.fdopen(ear) as pipe:
             said = json.loads(pipe.read() or "{}")

@@ -369,7 +369,7 @@ def writers(folder):
 
             def listen(until):
                 while not until(line := parent.stdout.readline().strip()):
-                    assert line, "it failed by itself"
+                    assert line and line != "end", "it failed by itself"
                     if line.isdecimal():
                         acknowledged.append(int(line))
                 return line

@@ -179,6 +179,13 @@ def test_too_large_is_413_whether_said_before_or_not():
             assert s.recv(100).startswith(b"HTTP/1.1 413 ")
 
 
+def test_a_large_picture_is_refused_with_an_answer_and_not_a_broken_connection():
+    """More than what the system keeps between the two, so that it has to be read."""
+    with station(max_bytes=20_000_000, token=TOKEN) as (source, _):
+        assert send(source, bytes(39_000_000), headers=BEARER)[0] == 413
+        assert send(source, bytes(19_000_000))[0] == 401
+
+
 def test_pixels_are_bounded_as_well():
     bomb = encoded(np.zeros((3000, 3000), np.uint8))
     assert len(bomb) < 50_000
@@ -343,15 +350,15 @@ def test_slow_clients_stall_nobody_and_are_closed():
     content = encoded(picture())
     head = b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5000\r\n\r\n"
     with station(patience=1.5) as (source, _), contextlib.ExitStack() as stack:
-        slow = [stack.enter_context(raw(source, head[: 10 + n])) for n in range(30)]
-        slow += [stack.enter_context(raw(source, head + b"x" * n)) for n in range(30)]
-        slow += [stack.enter_context(raw(source)) for _ in range(10)]
+        slow = [stack.enter_context(raw(source, head[: 10 + n])) for n in range(20)]
+        slow += [stack.enter_context(raw(source, head + b"x" * n)) for n in range(20)]
+        slow += [stack.enter_context(raw(source)) for _ in range(8)]
         start = time.monotonic()
         stop = threading.Event()
 
         def drip():  # a byte now and then keeps no connection
             while not stop.wait(0.1):
-                for s in slow[20:50]:
+                for s in slow[15:35]:
                     with contextlib.suppress(OSError):
                         s.send(b"x")
 

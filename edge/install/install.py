@@ -39,8 +39,13 @@ def install(
     try:
         with Store.create(folder).staging() as part:
             fetch(source, part, limit)
-            bundle = verify(part, keys)
-            trial(part)
+            try:
+                bundle = verify(part, keys)
+                trial(part)
+            except BundleError as error:
+                # Named as the user knows it; and a hostile field may be as long as the manifest.
+                text = str(error).replace(str(part), str(source))
+                raise BundleError(f"{text:.600}") from None
             flush(part)
             return _activate(Store(folder), part, bundle, needed)
     except OSError as error:

@@ -60,7 +60,7 @@ class Store:
         if cls.is_one(folder):
             return store
         try:
-            store.folder.mkdir(parents=True, exist_ok=True)
+            _make_folder(store.folder)
             there = {path.name for path in store.folder.iterdir()} - _OWN
             strange = sorted(name for name in there if not name.startswith(_PART))
             if strange:
@@ -227,6 +227,15 @@ def _is_leftover(part: Path) -> bool:
 
 def _modified(path: Path) -> int:
     return path.stat().st_mtime_ns
+
+
+def _make_folder(folder: Path) -> None:
+    """Makes a folder and those above it, each on disk before what comes into it."""
+    if folder.is_dir():
+        return
+    _make_folder(folder.parent)
+    folder.mkdir(exist_ok=True)
+    _flush_one(folder.parent)
 
 
 def flush(folder: Path) -> None:
