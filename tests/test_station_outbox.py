@@ -112,8 +112,9 @@ def test_two_sinks_have_cursors_of_their_own(store):
     first, second = Sink(), Sink(outcomes=[SinkError("down")] * 3)
     second.name = "second"
     boxes = [outbox(store, first), outbox(store, second)]
+    fill(store, 10)
     for box in boxes:
-        add(store, box, 5)
+        box.write([])
     eventually(lambda: first.got == second.got == list(range(1, 11)))
     for box in boxes:
         box.close()
@@ -200,6 +201,16 @@ def test_what_waits_is_bounded_and_the_oldest_are_skipped(store):
     again = outbox(store, sink)
     assert again.skipped == 89, "also after a restart"
     again.close()
+
+
+def test_what_was_skipped_is_counted_once(store):
+    outbox(store, Sink()).close()
+    fill(store, 100)
+    for _ in range(3):
+        box = outbox(store, Sink(outcomes=[SinkError("down")] * 99), queue=10)
+        eventually(lambda: box.problem == "down")  # noqa: B023
+        box.close()
+        assert box.skipped == 90
 
 
 def test_what_the_store_no_longer_holds_is_counted_as_skipped(tmp_path):

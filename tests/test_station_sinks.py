@@ -53,6 +53,7 @@ def lines(path) -> list:
         ("mqtt://host/a/#", ["with a #"]),
         ("mqtt://host/a/%23", ["topic 'a/#'"]),
         ("mqtt://host/a/+/b", ["topic 'a/+/b'"]),
+        ("mqtt://host/a?qos=2", ["topic 'a?qos=2'"]),
         ("mqtt:///topic", ["mqtt://host"]),
         ("mqtt://host:port/topic", ["port"]),
         ("https://", ["https://host/path"]),

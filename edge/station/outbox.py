@@ -21,7 +21,6 @@ from typing import List, Optional, Tuple
 
 from edge.errors import UserError
 from edge.station.editor import StoreEditor
-from edge.station.schema import StoreError
 from edge.station.sinks import RemoteSink, SinkError, SinkRefusedError
 from edge.station.types import Record
 
@@ -85,7 +84,7 @@ class Outbox:
         while True:
             batch, missing = self._next()
             if batch:
-                self._cursor.skipped += missing
+                self._cursor.skip(missing)
                 self._journal.skipped(missing)
                 if not self._deliver(batch):
                     break
@@ -106,7 +105,7 @@ class Outbox:
             self._cursor.keep()
             start = max(self._cursor.at, self._look() - self._queue)
             batch = self._store.after(start, self._sink.batch)
-        except StoreError as error:
+        except UserError as error:  # also a store of a newer version, put in place meanwhile
             self.problem = str(error)
             return [], 0
         self.problem = None
@@ -125,9 +124,10 @@ class Outbox:
         except SinkRefusedError as error:
             if len(batch) > 1:  # one of them spoils it for the others
                 return all(self._deliver([record]) for record in batch)
-            self._cursor.skipped += 1
+            self._cursor.skip(1)
             self._journal.refused(batch[0], error)
-        self._cursor.advance(batch[-1].id)
+        else:
+            self._cursor.advance(batch[-1].id)
         return True
 
     def _offer(self, batch: List[Record]) -> bool:
@@ -148,7 +148,7 @@ class Outbox:
                 raise problem
             self.problem = str(problem)
             self._journal.fails(self.problem)
-            with contextlib.suppress(StoreError):
+            with contextlib.suppress(UserError):
                 self._look()
             asked = min(problem.wait, _LONGEST_ASKED)
             if self._end.wait(max(asked, wait * random.uniform(0.8, 1.2))):
@@ -172,10 +172,15 @@ class _Cursor:
         self.at = id
         self.keep()
 
+    def skip(self, n: int) -> None:
+        self.at += n
+        self.skipped += n
+        self.keep()
+
     def keep(self) -> None:
         now = json.dumps([self.at, self.skipped])
         if now != self._kept:
-            with contextlib.suppress(StoreError):  # sent it is; what is not kept is sent again
+            with contextlib.suppress(UserError):  # sent it is; what is not kept is sent again
                 self._store.set_state(self._name, now)
                 self._kept = now
 
@@ -216,5 +221,5 @@ class _Journal:
             self._note(f"record {record.id} was given up: {error}")
 
     def _note(self, text: str) -> None:
-        with contextlib.suppress(StoreError):
+        with contextlib.suppress(UserError):
             self._store.note("sink", f"{self._sink} {text}")

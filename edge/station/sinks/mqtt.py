@@ -46,8 +46,9 @@ class Mqtt:
         self._host, self._login = address.host, address.login
         self._port = address.port or (1883 if self._tls is None else 8883)
         self._topic = unquote(address.path[1:])
-        if not _is_topic(self._topic):
-            raise UserError(f"expected an address such as {_EXAMPLE}, got topic {self._topic!r}")
+        if not _is_topic(self._topic) or address.query:
+            topic = self._topic + (f"?{address.query}" if address.query else "")
+            raise UserError(f"expected an address such as {_EXAMPLE}, got topic {topic!r}")
         self.name = address.name
         self._paho = _paho(self.name)
         self._state = threading.Condition()
