@@ -9,8 +9,8 @@
     elbo                  negative ELBO                                             VAE
     latent-density        Mahalanobis distance of z_mean                            VAE
     head                  what the discrepancy head marks                           RestoringVAE
-    features              Mahalanobis distance of the head's pooled features        RestoringVAE
-    combined              head, features and latent-density (the default)           RestoringVAE
+    features              Mahalanobis distance of z_mean and the head's features    RestoringVAE
+    combined              head and features (the default)                           RestoringVAE
 
 Higher means more anomalous, everywhere. What is learnt is learnt from good pictures alone.
 """
@@ -262,6 +262,7 @@ class _Lengths(Score):
 
     has_map = False
     vectors: tuple[str, ...] = ()
+    weight = 1.0  # of the vectors, against the map
 
     @property
     def ready(self) -> bool:
@@ -307,9 +308,9 @@ class _Lengths(Score):
             density, lengths = fit_density(
                 np.concatenate(parts, axis=1), np.concatenate(noise), unseen
             )
-            self.arrays[f"{name}_matrix"] = density.matrix
-            self.arrays[f"{name}_offset"] = density.offset
-            self.arrays[f"{name}_knee"] = _knee(lengths)
+            self.arrays[f"{name}_matrix"] = self.weight * density.matrix
+            self.arrays[f"{name}_offset"] = self.weight * density.offset
+            self.arrays[f"{name}_knee"] = self.weight * _knee(lengths)
 
     def _whitened(self, seen: dict) -> dict[str, tf.Tensor]:
         vectors = {}
@@ -325,7 +326,7 @@ class _Lengths(Score):
 
 
 # What each vector is made of; in int8 every part has a quantisation step of its own.
-_PARTS = {"latent": ("z_mean",), "features": ("means", "maxima")}
+_PARTS = {"latent": ("z_mean",), "features": ("means", "maxima", "z_mean")}
 
 
 class LatentDensity(_Lengths):
@@ -342,7 +343,7 @@ class Features(_Lengths):
 
 
 class Combined(Features):
-    """What the head marks, how unusual the picture is to it as a whole, and to the VAE.
+    """What the head marks, and how unusual the picture is as a whole, to the head and the VAE.
 
     A scratch stands out by a few high logits, a shadow by many that are a little high; so the map
     is the higher of the logits and of their means over a wide window, each in units of how high
@@ -354,7 +355,7 @@ class Combined(Features):
 
     name = "combined"
     has_map = True
-    vectors: tuple[str, ...] = ("features", "latent")
+    weight = 3.0
 
     @property
     def ready(self) -> bool:
