@@ -30,6 +30,7 @@ _BATCH_NORM_MOMENTUM = 0.9
 _HEAD_SMALL = 48  # pixels; smaller pictures are not halved at once
 _HEAD_WIDTH, _HEAD_WIDEST = 16, 96  # channels of the finest and the coarsest level
 _HEAD_CHEAP = 100  # places of a level that has two convolutions whatever the picture's size
+_HEAD_PLACES = 50  # that a map has at least in which places are told apart
 _HEAD_COARSEST = 6  # pixels of the shorter side at which halving ends
 
 
@@ -117,7 +118,8 @@ def discrepancy_head(shape, dropout=0.0, seed=None):
         A `keras.Model` from (B, H, W, 2 C), the picture and its reconstruction, to a dict of
         `logits`, (B, ceil(H / s), ceil(W / s), 1), where s is 2, or 1 for small pictures, and
         of `means` and `maxima`, each (B, F): of every feature map on the way back from the
-        coarsest level, in which detail and context have met.
+        coarsest level, in which detail and context have met; and of `places`, (B, h, w, P): the
+        feature maps of the coarsest level that tells places apart.
 
     Raises:
         ValueError: an argument is out of range.
@@ -155,6 +157,9 @@ def discrepancy_head(shape, dropout=0.0, seed=None):
         "logits": logits,
         "means": _concatenated("means", [layers.GlobalAveragePooling2D()(level) for level in met]),
         "maxima": _concatenated("maxima", [layers.GlobalMaxPooling2D()(level) for level in met]),
+        "places": next(
+            level for level in (levels[-1], *met) if math.prod(level.shape[1:3]) >= _HEAD_PLACES
+        ),
     }
     return keras.Model(inputs, outputs, name="head")
 
