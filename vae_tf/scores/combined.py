@@ -78,7 +78,7 @@ class Combined(Features):
         self.arrays["map_knee"] = knee(self._heights(np.maximum(both - lowest, 0)))
         self._fit_vectors(results, unseen)
         if self.vectors:
-            self._fit_weight(self._good(held_out if unseen else good))
+            self._fit_weight(self._good(held_out if held_out and unseen else good))
         return self
 
     def _fit_weight(self, good: Pictures) -> None:
@@ -132,11 +132,12 @@ class Combined(Features):
         return tf.image.resize(distance, self.vae.head_size)[..., 0]
 
     def _fit_places(self, good: Pictures) -> None:
-        count, total, products = 0, 0.0, 0.0
+        count = 0.0
+        total, products = np.zeros(1), np.zeros(1)
         for sums in batched(self._place_sums, good):
             count += sums["count"].sum()
-            total += sums["total"].sum(axis=0, dtype=np.float64)
-            products += sums["products"].sum(axis=0, dtype=np.float64)
+            total = total + sums["total"].sum(axis=0, dtype=np.float64)
+            products = products + sums["products"].sum(axis=0, dtype=np.float64)
         mean = total / count
         covariance = products / count - np.outer(mean, mean)
         density = Density.of(mean, covariance, np.full(len(mean), _PLACE_NOISE))
