@@ -21,7 +21,7 @@ from PIL import Image, ImageDraw
 from edge.errors import UserError
 from edge.files import write_atomically
 from edge.heatmap import png_bytes
-from vae_tf.data import GOOD
+from vae_tf.data.pictures import GOOD
 from vae_tf.evaluate import evaluate
 from vae_tf.plots import enlarge, heat_tile
 from vae_tf.run import Run
