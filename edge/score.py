@@ -26,17 +26,19 @@ class ScoreSpec(NamedTuple):
     top: share of the smoothed pixels, the highest ones, whose mean is the map's part; 1 takes all.
     knees: output name -> the height of its part beyond which it adds to the score; empty where the
         map is all there is, and its part the score.
+    weights: output name -> how much its part counts; 1 for those that are not named.
     """
 
     window: int
     top: float
     knees: Dict[str, float] = {}  # noqa: RUF012, a NamedTuple's default; nobody changes it
+    weights: Dict[str, float] = {}  # noqa: RUF012
 
     def limit(self, threshold: float) -> float:
         """The height of the map's part that alone would make a score of `threshold`."""
         if MAP not in self.knees:
             return threshold
-        beyond = max(_SHARPNESS * threshold, 1e-6)
+        beyond = max(_SHARPNESS * threshold / self.weights.get(MAP, 1.0), 1e-6)
         # The inverse of `_excess`; for large values it is the value itself.
         beyond = beyond if beyond > 30 else math.log(math.expm1(beyond))
         return self.knees[MAP] + beyond / _SHARPNESS
@@ -120,7 +122,10 @@ def total(parts: List[Dict[str, float]], spec: ScoreSpec) -> float:
     highest = {name: max(tile[name] for tile in parts) for name in parts[0]}
     if not spec.knees:
         return highest[MAP]
-    return sum(_excess(highest[name] - knee) for name, knee in spec.knees.items())
+    return sum(
+        spec.weights.get(name, 1.0) * _excess(highest[name] - knee)
+        for name, knee in spec.knees.items()
+    )
 
 
 def judge(outputs: dict, spec: ScoreSpec) -> tuple:

@@ -158,6 +158,16 @@ def test_the_limit_is_where_the_map_alone_reaches_the_threshold(threshold, knee)
         assert judge(outputs, spec)[1] == pytest.approx(threshold, rel=1e-3, abs=1e-3)
 
 
+@quick
+@given(lengths, knees, st.floats(0.1, 10), st.floats(0.1, 10))
+def test_a_part_counts_by_its_weight(height, knee, weight, other):
+    outputs = {"anomaly_map": np.full((4, 6), height, np.float32), "features": np.zeros(2)}
+    plain = ScoreSpec(1, 0.1, {"anomaly_map": knee, "features": 1e6})
+    weighted = plain._replace(weights={"anomaly_map": weight, "features": other})
+    assert judge(outputs, weighted)[1] == pytest.approx(weight * judge(outputs, plain)[1])
+    assert weighted.limit(weight * 5.0) == pytest.approx(plain.limit(5.0))
+
+
 def test_without_knees_the_map_is_the_score():
     anomaly_map = np.random.default_rng(0).uniform(0, 5, (9, 7)).astype(np.float32)
     spec = ScoreSpec(3, 0.2)

@@ -93,7 +93,7 @@ def test_manifest_says_what_it_is_and_was_made_from(bundle, run, pictures):
         assert 0 <= quality["image_auroc"] <= 1
         detector = manifest.graph("detector", precision)
         assert detector.inputs == {"image": {"shape": [1, 32, 32, 1], "dtype": "uint8"}}
-        assert detector.outputs.keys() == {"reconstruction", "anomaly_map", "features", "latent"}
+        assert detector.outputs.keys() == {"reconstruction", "anomaly_map", "features"}
         assert manifest.graph("encoder", precision).outputs.keys() == {"z_mean", "z_log_var"}
         assert manifest.graph("decoder", precision).inputs["z"]["shape"] == [1, 16]
 

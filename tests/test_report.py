@@ -15,6 +15,7 @@ from PIL import Image
 from edge.calibration import Calibration, calibrate
 from edge.preprocess import InputSpec
 from vae_tf import VAE, plots, report
+from vae_tf.cases import best_finds, typical_good, worst_false_alarms, worst_misses
 from vae_tf.config import Config, DataConfig
 from vae_tf.data import Pictures
 from vae_tf.detector import Detector, Scored
@@ -283,21 +284,21 @@ def test_selections_hold_what_they_say(rows, count):
     failed = np.array([CALIBRATION.label(s) == "fail" for s in scores], bool)
     bad = np.array([kind != "good" for kind in kinds], bool)
     chosen = {
-        report.best_finds: (bad & failed),
-        report.worst_misses: (bad & ~failed),
-        report.worst_false_alarms: (~bad & failed),
+        best_finds: (bad & failed),
+        worst_misses: (bad & ~failed),
+        worst_false_alarms: (~bad & failed),
     }
     for select, allowed in chosen.items():
         indices = select(scores, kinds, CALIBRATION, count)
         assert len(indices) == len(set(indices.tolist())) == min(count, allowed.sum())
         assert allowed[indices].all()
-    misses = report.worst_misses(scores, kinds, CALIBRATION, count)
+    misses = worst_misses(scores, kinds, CALIBRATION, count)
     left = np.setdiff1d(np.flatnonzero(bad & ~failed), misses)
     assert not len(misses) or not len(left) or scores[misses].max() <= scores[left].min()
-    finds = report.best_finds(scores, kinds, CALIBRATION, count)
+    finds = best_finds(scores, kinds, CALIBRATION, count)
     kinds_found = {k for k, b, f in zip(kinds, bad, failed, strict=True) if b and f}
     assert len({kinds[i] for i in finds}) == min(count, len(kinds_found))
-    usual = report.typical_good(scores, kinds, count)
+    usual = typical_good(scores, kinds, count)
     assert len(usual) == min(count, (~bad & np.isfinite(scores)).sum())
     assert not bad[usual].any()
 

@@ -60,13 +60,40 @@ def test_what_is_learnt_is_all_that_is_needed_again(name, vae, good):
 def test_parts_add_up_only_beyond_their_knees(vae, good):
     by = make_score(vae).fit(as_pictures(good))
     assert by.name == "combined"
-    assert set(by.spec.knees) == {"anomaly_map", "features", "latent"}
+    assert set(by.spec.knees) == {"anomaly_map", "features"}
     usual = {name: np.zeros((32, 32) if name == "anomaly_map" else 16) for name in by.spec.knees}
     assert judge(usual, by.spec)[1] < 0.2
     for name in by.spec.knees:
         unusual = {**usual, name: usual[name] + 50.0}
         height = 50.0 if name == "anomaly_map" else 200.0
-        assert judge(unusual, by.spec)[1] == pytest.approx(height - by.spec.knees[name], abs=0.2)
+        expected = by.spec.weights.get(name, 1.0) * (height - by.spec.knees[name])
+        assert judge(unusual, by.spec)[1] == pytest.approx(expected, abs=0.2)
+
+
+def test_the_vector_counts_the_more_the_less_the_map_finds(vae, good):
+    trained = make_score(vae).fit(as_pictures(good)).spec.weights["features"]
+    logits = vae.head.get_layer("logits")
+    before = logits.get_weights()
+    logits.set_weights([np.zeros_like(before[0]), before[1]])  # marks all places alike
+    try:
+        blind = make_score(vae).fit(as_pictures(good)).spec.weights["features"]
+    finally:
+        logits.set_weights(before)
+    assert 2.0 <= trained <= blind == 10.0
+
+
+def test_a_place_that_looks_like_none_of_a_good_picture_stands_out(vae, good):
+    by = make_score(vae).fit(as_pictures(good))
+    foreign = good[:8].copy()
+    foreign[:, 8:20, 8:20] = np.random.default_rng(0).integers(0, 256, (8, 12, 12, 1), np.uint8)
+    of = {
+        name: by.vae.examine(tf.constant(x))["places"]
+        for name, x in (("good", good[:8]), ("foreign", foreign))
+    }
+    unusual = {name: by._unusual(places).numpy() for name, places in of.items()}
+    inside, outside = unusual["foreign"][:, 10:18, 10:18], unusual["foreign"][:, 24:, 24:]
+    assert inside.mean() > 1.5 * unusual["good"].mean()
+    assert inside.mean() > 1.2 * outside.mean()
 
 
 def test_a_plain_vae_has_no_head_to_ask(good):
@@ -141,7 +168,7 @@ def test_unusual_directions_count_and_loud_ones_do_not(count):
     middle = np.median(held_out)
 
     def length(vector):
-        return np.linalg.norm(vector @ density.matrix - density.offset)
+        return np.linalg.norm(density.whitened(vector))
 
     loud, apart = np.zeros(12), np.zeros(12)
     loud[0] = 100.0
@@ -156,8 +183,8 @@ def test_what_varies_less_than_the_noise_tells_nothing():
     deaf, _ = fit_density(x, np.array([0.0, 0.0, 0.1]))
     keen, _ = fit_density(x, np.zeros(3))
     off = np.array([0.0, 0.0, 1e-2])
-    moved = [np.linalg.norm(off @ d.matrix - d.offset) for d in (deaf, keen)]
-    still = [np.linalg.norm(d.offset) for d in (deaf, keen)]
+    moved = [np.linalg.norm(d.whitened(off)) for d in (deaf, keen)]
+    still = [np.linalg.norm(d.whitened(np.zeros(3))) for d in (deaf, keen)]
     assert moved[0] - still[0] < 0.5
     assert moved[1] - still[1] > 10
 

@@ -60,7 +60,7 @@ def _parser() -> argparse.ArgumentParser:
     evaluate.add_argument(
         "--score",
         metavar="NAME",
-        help="another way of scoring than the run's, see vae_tf/scores.py",
+        help="another way of scoring than the run's, see vae_tf/scores",
     )
     evaluate.add_argument("--data-dir", metavar="DIR", help="of TFDS; default: the run's")
     evaluate.add_argument("--normal-class", metavar="K", help="default: the run's")

@@ -10,20 +10,38 @@ from typing import NamedTuple
 
 import numpy as np
 
-_SHRINKAGE = 0.1  # towards independent features of equal spread: few pictures, many features
+# Towards independent features of equal spread: few pictures, many features; and along directions in
+# which good pictures hardly vary, the noise of int8 would be all that is seen.
+_SHRINKAGE = 0.25
 _FOLDS = 5
 
 
 class Density(NamedTuple):
     """A map under which the features of good pictures have about the same spread every way.
 
-    matrix: float32 (F, F). offset: float32 (F,). `features @ matrix - offset` has, for a good
-    picture, a length that varies by 1 or so from picture to picture: the Mahalanobis distance, in
-    units of its own spread.
+    mean, scale: float32 (F,). matrix: float32 (F, F). `(features - mean) / scale @ matrix` has,
+    for a good picture, a length that varies by 1 or so from picture to picture: the Mahalanobis
+    distance, in units of its own spread. In two steps, as the first makes the features alike in
+    range, without which int8 could not tell small ones from nothing.
     """
 
+    mean: np.ndarray
+    scale: np.ndarray
     matrix: np.ndarray
-    offset: np.ndarray
+
+    @classmethod
+    def of(cls, mean: np.ndarray, covariance: np.ndarray, noise: np.ndarray) -> Density:
+        """From a Gaussian: mean (F,), covariance (F, F). noise: (F,), see `fit_density`."""
+        scale = np.sqrt(np.diag(covariance) + np.square(noise) + 1e-12)
+        correlation = covariance / np.outer(scale, scale)
+        average = np.trace(correlation) / len(correlation)
+        correlation *= 1 - _SHRINKAGE
+        correlation.flat[:: len(correlation) + 1] += _SHRINKAGE * average + 1e-6
+        return cls(mean, scale, np.linalg.cholesky(np.linalg.inv(correlation)))
+
+    def whitened(self, features: np.ndarray) -> np.ndarray:
+        """float (n, F) to the same."""
+        return (features - self.mean) / self.scale @ self.matrix
 
 
 def fit_density(
@@ -38,7 +56,7 @@ def fit_density(
         `features`, each fifth by a density fitted to the others.
     """
     x = np.asarray(features, np.float64)
-    whole = _whiten(x, noise)
+    whole = _fitted(x, noise)
     if held_out is not None:
         lengths = _lengths(np.asarray(held_out, np.float64), whole)
     else:
@@ -47,10 +65,10 @@ def fit_density(
         folds = np.arange(len(x)) * min(_FOLDS, len(x)) // len(x)
         lengths = np.zeros(len(x))
         for fold in np.unique(folds):
-            lengths[folds == fold] = _lengths(x[folds == fold], _whiten(x[folds != fold], noise))
+            lengths[folds == fold] = _lengths(x[folds == fold], _fitted(x[folds != fold], noise))
     unit = spread(lengths)
-    density = Density(*((part / unit).astype(np.float32) for part in whole))
-    return density, lengths / unit
+    whole = whole._replace(matrix=whole.matrix / unit)
+    return Density(*(part.astype(np.float32) for part in whole)), lengths / unit
 
 
 def spread(scores: np.ndarray) -> float:
@@ -59,17 +77,9 @@ def spread(scores: np.ndarray) -> float:
     return float(max(high - middle, 1e-6))
 
 
-def _lengths(x: np.ndarray, whitening: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
-    matrix, offset = whitening
-    return np.linalg.norm(x @ matrix - offset, axis=1)
+def _lengths(x: np.ndarray, density: Density) -> np.ndarray:
+    return np.linalg.norm(density.whitened(x), axis=1)
 
 
-def _whiten(x: np.ndarray, noise: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    mean = x.mean(axis=0)
-    scale = np.sqrt(x.var(axis=0) + np.square(noise) + 1e-12)
-    covariance = np.cov((x - mean) / scale, rowvar=False, bias=True)
-    average = np.trace(covariance) / len(covariance)
-    covariance *= 1 - _SHRINKAGE
-    covariance.flat[:: len(covariance) + 1] += _SHRINKAGE * average + 1e-6
-    matrix = np.linalg.cholesky(np.linalg.inv(covariance)) / scale[:, None]
-    return matrix, mean @ matrix
+def _fitted(x: np.ndarray, noise: np.ndarray) -> Density:
+    return Density.of(x.mean(axis=0), np.cov(x, rowvar=False, bias=True), noise)

@@ -30,6 +30,7 @@ _BATCH_NORM_MOMENTUM = 0.9
 _HEAD_SMALL = 48  # pixels; smaller pictures are not halved at once
 _HEAD_WIDTH, _HEAD_WIDEST = 16, 96  # channels of the finest and the coarsest level
 _HEAD_CHEAP = 100  # places of a level that has two convolutions whatever the picture's size
+_HEAD_PLACES = 50  # that a map has at least in which places are told apart
 _HEAD_COARSEST = 6  # pixels of the shorter side at which halving ends
 
 
@@ -116,7 +117,9 @@ def discrepancy_head(shape, dropout=0.0, seed=None):
     Returns:
         A `keras.Model` from (B, H, W, 2 C), the picture and its reconstruction, to a dict of
         `logits`, (B, ceil(H / s), ceil(W / s), 1), where s is 2, or 1 for small pictures, and
-        of `means` and `maxima`, each (B, F): of every feature map of the three coarsest levels.
+        of `means` and `maxima`, each (B, F): of every feature map on the way back from the
+        coarsest level, in which detail and context have met; and of `places`, (B, h, w, P): the
+        feature maps of the coarsest level that tells places apart.
 
     Raises:
         ValueError: an argument is out of range.
@@ -134,9 +137,7 @@ def discrepancy_head(shape, dropout=0.0, seed=None):
         if x.shape[1] * x.shape[2] <= height * width / 64 + _HEAD_CHEAP:
             x = _conv_block(x, breadth, init)
         levels.append(x)
-    coarse = levels[-3:]
-    means = [layers.GlobalAveragePooling2D()(level) for level in coarse]
-    maxima = [layers.GlobalMaxPooling2D()(level) for level in coarse]
+    met = []
     for finer in reversed(levels[:-1]):
         x = layers.UpSampling2D(2, interpolation="nearest")(x)
         surplus = [big - want for big, want in zip(x.shape[1:3], finer.shape[1:3], strict=True)]
@@ -146,6 +147,7 @@ def discrepancy_head(shape, dropout=0.0, seed=None):
         if dropout:
             both = layers.SpatialDropout2D(dropout, seed=init().seed)(both)
         x = _conv_block(both, finer.shape[-1], init)
+        met.append(x)
     # Defects are rare: the first steps need not find that out.
     rare = keras.initializers.Constant(-2.0)
     logits = layers.Conv2D(
@@ -153,10 +155,17 @@ def discrepancy_head(shape, dropout=0.0, seed=None):
     )(x)
     outputs = {
         "logits": logits,
-        "means": layers.Concatenate(name="means")(means),
-        "maxima": layers.Concatenate(name="maxima")(maxima),
+        "means": _concatenated("means", [layers.GlobalAveragePooling2D()(level) for level in met]),
+        "maxima": _concatenated("maxima", [layers.GlobalMaxPooling2D()(level) for level in met]),
+        "places": next(
+            level for level in (levels[-1], *met) if math.prod(level.shape[1:3]) >= _HEAD_PLACES
+        ),
     }
     return keras.Model(inputs, outputs, name="head")
+
+
+def _concatenated(name, tensors):
+    return layers.Concatenate(name=name)(tensors)
 
 
 def dense_encoder(size, latent_dim, hidden=(400,), seed=None):

@@ -23,8 +23,16 @@ from edge.calibration import Calibration
 from edge.files import write_atomically
 from edge.heatmap import overlay, png_bytes
 from vae_tf import plots
+from vae_tf.cases import (
+    best_finds,
+    is_bad,
+    labels_of,
+    typical_good,
+    worst_false_alarms,
+    worst_misses,
+)
 from vae_tf.detector import Detector
-from vae_tf.evaluate import GOOD, Evaluation
+from vae_tf.evaluate import Evaluation
 from vae_tf.run import Run, versions
 
 _TEMPLATE = "report.html.jinja"
@@ -122,8 +130,8 @@ def write_report(
 
 def count_verdicts(evaluation: Evaluation) -> Counts:
     """Counts the verdicts among good and among defective pictures."""
-    labels = _labels(evaluation.scored.scores, evaluation.calibration)
-    bad = _bad(evaluation.pictures.kinds)
+    labels = labels_of(evaluation.scored.scores, evaluation.calibration)
+    bad = is_bad(evaluation.pictures.kinds)
     return Counts(
         good=int((~bad).sum()),
         stopped=int((labels[~bad] == "fail").sum()),
@@ -201,62 +209,6 @@ def select_cases(evaluation: Evaluation) -> dict[str, np.ndarray]:
         "false_alarms": worst_false_alarms(*of, _SHOWN["false_alarms"]),
         "good": typical_good(scores, kinds, _SHOWN["good"]),
     }
-
-
-def best_finds(scores, kinds: Sequence[str], calibration: Calibration, count: int) -> np.ndarray:
-    """Indices of defective pictures that fail: the highest score of each kind, then the next.
-
-    Returns: int (at most count,), each once.
-    """
-    scores = np.asarray(scores, float)
-    failed = _bad(kinds) & (_labels(scores, calibration) == "fail")
-    order = [int(i) for i in _descending(scores) if failed[i]]
-    seen: dict[str, int] = {}
-    ranks = {}
-    for i in order:
-        ranks[i] = seen[kinds[i]] = seen.get(kinds[i], 0) + 1
-    return np.array(sorted(order, key=lambda i: ranks[i])[:count], int)
-
-
-def worst_misses(scores, kinds: Sequence[str], calibration: Calibration, count: int) -> np.ndarray:
-    """Indices of defective pictures that do not fail, the lowest score first."""
-    scores = np.asarray(scores, float)
-    missed = _bad(kinds) & (_labels(scores, calibration) != "fail")
-    order = np.argsort(scores, kind="stable")
-    return order[missed[order]][:count]
-
-
-def worst_false_alarms(
-    scores, kinds: Sequence[str], calibration: Calibration, count: int
-) -> np.ndarray:
-    """Indices of good pictures that fail, the highest score first."""
-    scores = np.asarray(scores, float)
-    stopped = ~_bad(kinds) & (_labels(scores, calibration) == "fail")
-    order = _descending(scores)
-    return order[stopped[order]][:count]
-
-
-def typical_good(scores, kinds: Sequence[str], count: int) -> np.ndarray:
-    """Indices of the good pictures whose scores lie nearest the median of the good ones."""
-    scores = np.asarray(scores, float)
-    good = np.flatnonzero(~_bad(kinds) & np.isfinite(scores))
-    if not good.size:
-        return good
-    distance = np.abs(scores[good] - np.median(scores[good]))
-    return good[np.argsort(distance, kind="stable")][:count]
-
-
-def _bad(kinds: Sequence[str]) -> np.ndarray:
-    return np.asarray(kinds, object) != GOOD
-
-
-def _labels(scores: np.ndarray, calibration: Calibration) -> np.ndarray:
-    return np.array([calibration.label(s) for s in scores], object)
-
-
-def _descending(scores: np.ndarray) -> np.ndarray:
-    """Indices, the highest score first; what is no number fails as the highest does."""
-    return np.argsort(-np.where(np.isnan(scores), np.inf, scores), kind="stable")
 
 
 class _Tile(NamedTuple):
@@ -369,7 +321,7 @@ def _plot(draw: Callable[[plots.Theme], Figure]) -> _Plot:
 def _roc(evaluation: Evaluation, theme: plots.Theme) -> Figure:
     figures = evaluation.figures
     point = figures["false_alarm_rate"], 1 - figures["miss_rate"]
-    return plots.roc(evaluation.scored.scores, _bad(evaluation.pictures.kinds), point, theme)
+    return plots.roc(evaluation.scored.scores, is_bad(evaluation.pictures.kinds), point, theme)
 
 
 def _histograms(evaluation: Evaluation, theme: plots.Theme) -> Figure:
@@ -389,7 +341,7 @@ def data_uri(png: bytes) -> str:
 
 
 def _kind_rows(evaluation: Evaluation) -> list[dict]:
-    labels = _labels(evaluation.scored.scores, evaluation.calibration)
+    labels = labels_of(evaluation.scored.scores, evaluation.calibration)
     kinds = np.asarray(evaluation.pictures.kinds, object)
     rows = []
     for kind, figures in evaluation.figures["by_kind"].items():

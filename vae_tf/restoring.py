@@ -31,7 +31,8 @@ class RestoringVAE(VAE):
     Args:
         encoder, decoder, likelihood, beta, seed: as for `VAE`, for pictures (H, W, C).
         head: `keras.Model` from (B, H, W, 2 C), the picture and its reconstruction, to a dict of
-            `logits`, (B, h, w, 1), `means` and `maxima`, (B, F); see `networks.discrepancy_head`.
+            `logits`, (B, h, w, 1), `means` and `maxima`, (B, F), and `places`, (B, h, w, P); see
+            `networks.discrepancy_head`.
         augmentation: an `Augmentation`, what keeps a good picture good.
     """
 
@@ -75,8 +76,8 @@ class RestoringVAE(VAE):
 
         Returns:
             dict of `reconstruction`, (B, H, W, C), and `z_mean`, (B, latent), as a VAE gives them;
-            `logits`, (B, h, w), above 0 where damage is likelier than not; `means` and `maxima`,
-            each (B, F).
+            `logits`, (B, h, w), above 0 where damage is likelier than not; `means`, `maxima` and
+            `places` as the head gives them.
         """
         x = self.to_units(x)
         z_mean, _ = self.encode(x)
@@ -88,6 +89,7 @@ class RestoringVAE(VAE):
             "logits": seen["logits"][..., 0],
             "means": seen["means"],
             "maxima": seen["maxima"],
+            "places": seen["places"],
         }
 
     def seen_by_head(self, x, restored):
