@@ -32,7 +32,7 @@ def local_calibrations(bundle) -> Dict[str, Calibration]:
     return record["calibration"] if record else {}
 
 
-def recalibrate_store(store, folder, rate: Optional[float] = None) -> dict:
+def recalibrate_store(store, folder, rate: Optional[float] = None, masks=None) -> dict:
     """`edge.recalibrate.recalibrate` for a store's active bundle. Raises the same."""
     from edge.recalibrate import recalibrate
 
@@ -43,7 +43,7 @@ def recalibrate_store(store, folder, rate: Optional[float] = None) -> dict:
             shutil.copytree(opened.path(state.active), part, dirs_exist_ok=True)
         except (OSError, shutil.Error) as error:
             raise _copy_error(store, error) from None
-        report = recalibrate(part, folder, rate)
+        report = recalibrate(part, folder, rate, masks)
         manifest = read_manifest(part)
     save_calibrations(store, state.active, manifest.calibrations, manifest.made_from)
     return report

@@ -11,6 +11,7 @@ import json
 import math
 import os
 import tempfile
+import time
 from pathlib import Path
 from typing import Mapping, NamedTuple, Optional
 
@@ -123,6 +124,22 @@ class HealthFile:
         """At the end of the station: what is not there is not believed."""
         with contextlib.suppress(OSError):
             self.path.unlink()
+
+
+def read_health(folder: Optional[str]) -> Optional[dict]:
+    """The record of a running station; None where none runs, or it hangs.
+
+    folder: that `health.json` lies in; None where no station has ever run.
+    """
+    if folder is None:
+        return None
+    path = Path(folder) / "health.json"
+    try:
+        age = time.time() - path.stat().st_mtime
+        record = json.loads(path.read_bytes())
+        return record if abs(age) <= record["fresh_s"] else None
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
 
 
 def memory_folder(name: str, environment: Optional[Mapping[str, str]] = None) -> Path:

@@ -45,10 +45,16 @@ class Source:
 
     live: frames come as the world goes; old ones are dropped where judging is slower. Otherwise
         the source waits until the next frame is asked for.
+    recorded: the frames were taken before, and how quickly they come says nothing.
+    answers: `answer` is to be called. prompt: somebody waits for it, so that a record is made safe
+        at once and not with others.
     dropped: how many frames came and were not given.
     """
 
     live = False
+    recorded = False
+    answers = False
+    prompt = False
     dropped = 0
 
     def frames(self) -> Iterator[Arrival]:

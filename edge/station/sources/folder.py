@@ -17,6 +17,8 @@ class FolderSource(Source):
     Raises: PictureError where there is none.
     """
 
+    recorded = True
+
     def __init__(self, path: Path, options: SourceOptions) -> None:
         self._files = picture_files(path)
         self._options = options

@@ -56,6 +56,8 @@ class UploadSource(Source):
     Raises: UserError where it cannot listen, or where others could upload without a token.
     """
 
+    answers = prompt = True
+
     def __init__(self, host: str, port: int, options: SourceOptions) -> None:
         self._options = options
         self._closing = Wake()

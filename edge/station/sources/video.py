@@ -22,6 +22,8 @@ class VideoSource(Source):
     path: for names and messages. start: starts the child that decodes it.
     """
 
+    recorded = True
+
     def __init__(self, path: str, start: Callable[[Wake], Child], options: SourceOptions) -> None:
         self._path = path
         self._start = start

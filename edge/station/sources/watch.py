@@ -45,6 +45,8 @@ class WatchSource(Source):
     Raises: UserError where there is no such folder, or `done` cannot be understood.
     """
 
+    answers = True
+
     def __init__(self, folder: Path, options: SourceOptions) -> None:
         if not folder.is_dir():
             raise UserError(f"{folder}: no such folder; expected one to watch")
