@@ -237,9 +237,13 @@ def _folder(station: str) -> Path:
 def doctor_lines(station: Optional[str]) -> Iterator[Tuple[bool, str]]:
     """What `edge doctor` tells besides the interpreter. station: its TOML file, or None."""
     from edge.station.doctor import station_lines
-    from edge.station.settings import load
 
-    yield from station_lines(None if station is None else load(station))
+    described = None
+    if station is not None:
+        from edge.station.settings import load  # needs a Pillow that works
+
+        described = load(station)
+    yield from station_lines(described)
 
 
 def calibrate(
