@@ -44,8 +44,8 @@ class Feeder:
         if not self._outstanding:
             self._outstanding = True
             self._asked.release()
-        wait_for([self._ready.fd, also], deadline)
-        if not self._ready.is_set:
+        # Not by the flag: it may be up a moment before its byte, which would then be left behind.
+        if self._ready.fd not in wait_for([self._ready.fd, also], deadline):
             return None
         self._ready.clear()
         self._outstanding = False
@@ -69,12 +69,13 @@ class Feeder:
             self._asked.acquire()
             if self._closed:
                 break
+            arrival = None
             try:
-                self._arrival = next(arrivals, None)
+                self._arrival = arrival = next(arrivals, None)
             except BaseException as error:  # to be raised in the loop, which ends by it
                 self._error = error
-            self._ready.set()
-            if self._arrival is None:
+            self._ready.set()  # from here on `self._arrival` is the loop's
+            if arrival is None:
                 break
         with contextlib.suppress(Exception):  # lets it end what it began
             arrivals.close()  # type: ignore[attr-defined]
