@@ -1,7 +1,7 @@
 // Keeps the site for use without a network. `python -m export web` writes the list of its files, with
 // their hashes, into this script: another site is another script, and browsers notice.
 
-/// <reference lib="webworker" />
+export {}; // a module, so that its names are its own
 
 interface Site {
   version: string;

@@ -12,6 +12,8 @@ export async function loadRuntime(folder: string): Promise<void> {
   const simd = await supportsFeature("relaxedSimd");
   const variant = simd ? "litert_wasm_internal" : "litert_wasm_compat_internal";
   self.Module = {
+    // The runtime tells its whole story on standard error.
+    printErr: (line: string) => (/^(ERROR|FATAL)|abort/i.test(line) ? console.error(line) : console.debug(line)),
     instantiateWasm(imports: WebAssembly.Imports, done: (i: WebAssembly.Instance, m: WebAssembly.Module) => void) {
       const failed = (error: unknown) => rejected(new RuntimeError(`The runtime could not be loaded: ${error}`));
       instantiate(`${folder}${variant}.wasm.bin`, imports).then(({ instance, module }) => done(instance, module), failed);
