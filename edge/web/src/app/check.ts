@@ -27,14 +27,16 @@ export interface Judged {
 export class Check {
   readonly camera = new Camera(byId<HTMLVideoElement>("video"));
   zoom = 1;
-  /** The last verdict of the live camera, for setting a threshold. */
-  live: Verdict | null = null;
+  private live: Verdict | null = null;
+  /** Who takes the verdict when the big button is pressed, where not the list. */
+  private taker: ((verdict: Verdict) => void) | null = null;
   private readonly stage: Stage;
   private vote = new Vote(1, 1);
   private loop: Promise<void> | null = null;
   private decision: Label | null = null;
   private last: Judged | null = null;
   private times: number[] = []; // of the last frames, for frames a second
+  private frames = 0;
 
   constructor(
     private readonly model: Model,
@@ -75,7 +77,8 @@ export class Check {
     prepareAlarm();
     if (!this.camera.running) return this.start();
     const judged = this.last;
-    if (!judged) return toast("No frame has been judged yet.");
+    if (!judged || !this.live) return toast("No frame has been judged yet.");
+    if (this.taker) return this.taker(this.live);
     await this.keep(judged);
     toast(`Kept: ${judged.entry.decision.toUpperCase()}.`);
   }
@@ -91,10 +94,9 @@ export class Check {
     } finally {
       shutter.disabled = false;
     }
-    setText(byId("shutter-text"), "Keep");
     shutter.classList.add("live");
+    this.label();
     byId<HTMLButtonElement>("tools").disabled = false;
-    byId<HTMLButtonElement>("good").disabled = false;
     setText(byId("state-text"), "camera on");
     this.vote = new Vote(settings.votes, settings.of);
     this.decision = null;
@@ -107,14 +109,25 @@ export class Check {
     await this.loop;
     this.loop = null;
     this.live = this.last = null;
-    setText(byId("shutter-text"), "Start camera");
     byId("shutter").classList.remove("live");
+    this.label();
     byId<HTMLButtonElement>("tools").disabled = true;
-    byId<HTMLButtonElement>("good").disabled = true;
     setText(byId("state-text"), "ready");
     if (!was) return;
     this.blank(make("p", {}, "The camera is stopped."));
     this.idle();
+  }
+
+  /** Gives the verdicts that the button takes to somebody else; null gives them to the list again. */
+  async giveTo(taker: ((verdict: Verdict) => void) | null): Promise<void> {
+    this.taker = taker;
+    this.label();
+    if (taker && !this.camera.running) await this.start();
+  }
+
+  private label(): void {
+    const running = this.taker ? "Good part" : "Keep";
+    setText(byId("shutter-text"), this.camera.running ? running : "Start camera");
   }
 
   /** The votes asked for may have changed. */
@@ -123,7 +136,6 @@ export class Check {
     this.decision = null;
   }
 
-  /** A new part is before the camera: what was before does not count. */
   private async run(): Promise<void> {
     const { camera } = this;
     const awake = await stayAwake();
@@ -152,6 +164,7 @@ export class Check {
     const verdict = await this.model.check(picture);
     if (!this.camera.running) return;
     this.live = verdict;
+    byId("screen").dataset.frames = String(++this.frames);
     const decision = this.vote.decide(verdict.label);
     const entry = this.entry("camera", decision, verdict);
     this.last = { entry, picture: () => pngFrom({ ...picture, data: copy }) };

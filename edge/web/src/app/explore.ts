@@ -2,7 +2,7 @@
 
 import type { Precision } from "../core/manifest";
 import { byId, context, make, setText } from "./dom";
-import { between, difference, draw } from "./latents";
+import { between, difference, draw, spreads } from "./latents";
 import type { Model } from "./model";
 import { pixels, readPicture } from "./picturefile";
 import { fileName, pngOf, save, stamp } from "./save";
@@ -11,7 +11,7 @@ import { rgbaOf } from "./stage";
 import { message, toast } from "./toast";
 
 const FIRST = 8; // sliders that are shown at once
-const REACH = 3; // of a slider, in standard deviations of the prior
+const REACH = 3; // of a slider, in standard deviations of its latent
 const DESIGNS = 24;
 
 interface Design {
@@ -25,6 +25,7 @@ export class Explore {
   private readonly precision: Precision;
   private readonly key: string;
   private z: Float32Array;
+  private spread: Float32Array;
   private order: number[] = [];
   private all = false;
   private sliders = new Map<number, HTMLInputElement>();
@@ -42,7 +43,8 @@ export class Explore {
     this.key = `designs ${model.manifest.digest}`;
     this.designs = read<Design[]>(this.key) ?? [];
     this.z = new Float32Array(this.latents);
-    byId("random").addEventListener("click", () => this.set(draw(this.latents)));
+    this.spread = spreads([], this.latents);
+    byId("random").addEventListener("click", () => this.set(draw(this.spread)));
     byId("mean").addEventListener("click", () => this.set(new Float32Array(this.latents)));
     byId("keep").addEventListener("click", () => this.keep());
     byId("save-design").addEventListener("click", () => this.save());
@@ -64,6 +66,9 @@ export class Explore {
     if (this.opened) return;
     this.opened = true;
     try {
+      const codes = await this.model.engine.ask("codes", {});
+      this.spread = spreads(codes, this.latents);
+      if (codes.length) this.z = codes[0].slice();
       await this.draw();
       this.order = await this.byEffect();
       this.layOut();
@@ -82,7 +87,7 @@ export class Explore {
   private async byEffect(): Promise<number[]> {
     const effects: [number, number][] = [];
     for (let i = 0; i < this.latents; i++) {
-      const [low, high] = await Promise.all([-2, 2].map((v) => this.decode(new Float32Array(this.latents).fill(v, i, i + 1))));
+      const [low, high] = await Promise.all([-2, 2].map((v) => this.decode(this.z.slice().fill(v * this.spread[i], i, i + 1))));
       effects.push([i, difference(low.image, high.image)]);
       setText(byId("explore-text"), `Trying latent ${i + 1} of ${this.latents}`);
     }
@@ -101,7 +106,9 @@ export class Explore {
 
   private slider(i: number): HTMLElement {
     const value = make("output", {}, this.z[i].toFixed(1));
-    const input = make("input", { type: "range", min: -REACH, max: REACH, step: 0.05, value: this.z[i] }) as HTMLInputElement;
+    // A code of a picture may lie far out; the slider reaches there as well.
+    const reach = Math.ceil(Math.max(REACH * this.spread[i], Math.abs(this.z[i])));
+    const input = make("input", { type: "range", min: -reach, max: reach, step: reach / 60, value: this.z[i] }) as HTMLInputElement;
     input.addEventListener("input", () => {
       this.z[i] = Number(input.value);
       setText(value, this.z[i].toFixed(1));

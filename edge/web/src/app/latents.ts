@@ -1,10 +1,21 @@
 // Codes: drawing them, the way from one to another, and which of their latents matter.
 
-/** A draw from the standard normal prior (Box and Muller 1958). */
-export function draw(n: number): Float32Array {
-  return Float32Array.from({ length: n }, () =>
-    Math.sqrt(-2 * Math.log(1 - Math.random())) * Math.cos(2 * Math.PI * Math.random()),
-  );
+/** A draw from a normal distribution around 0 (Box and Muller 1958). spread: of each latent. */
+export function draw(spread: Float32Array): Float32Array {
+  return spread.map((s) => s * Math.sqrt(-2 * Math.log(1 - Math.random())) * Math.cos(2 * Math.PI * Math.random()));
+}
+
+/**
+ * The standard deviation of each latent, from codes of a few pictures.
+ *
+ * A model that was trained to restore spreads its codes wider than its prior. So few codes say
+ * little of one latent, so the spread of all counts as one more code; without any it is the prior's.
+ */
+export function spreads(codes: Float32Array[], n: number): Float32Array {
+  if (!codes.length) return new Float32Array(n).fill(1);
+  const squares = Float32Array.from({ length: n }, (_, i) => codes.reduce((sum, z) => sum + z[i] ** 2, 0));
+  const all = squares.reduce((sum, v) => sum + v, 0) / (n * codes.length);
+  return squares.map((v) => Math.sqrt((v + all) / (codes.length + 1)));
 }
 
 /**

@@ -27,12 +27,12 @@ async function main(): Promise<void> {
   const list = new List(await Records.open(), name);
   const check = new Check(model, panel, (judged) => list.add(judged));
   const explore = new Explore(model);
-  new Threshold(model, check);
-  setUp(model, check);
-  cameraTools(check);
-  tabs((view) => {
+  const go = tabs((view) => {
     if (view === "explore") void explore.open();
   });
+  new Threshold(model, check, go);
+  setUp(model, check);
+  cameraTools(check);
   await keepOffline();
 }
 

@@ -1,6 +1,7 @@
 // The parts of the page, of which a phone shows one at a time.
 
-export function tabs(shown: (view: string) => void): void {
+/** Returns what goes to a part by its name. */
+export function tabs(shown: (view: string) => void): (view: string) => void {
   const buttons = document.querySelectorAll<HTMLButtonElement>(".tabs button");
   const choose = (view: string) => {
     document.body.dataset.view = view;
@@ -12,6 +13,7 @@ export function tabs(shown: (view: string) => void): void {
     shown(view);
   };
   for (const button of buttons) button.addEventListener("click", () => choose(button.dataset.view!));
+  return choose;
 }
 
 /** Dialogs close by their button, and by a press beside them. */

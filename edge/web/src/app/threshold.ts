@@ -15,8 +15,10 @@ export class Threshold {
   constructor(
     private readonly model: Model,
     private readonly check: Check,
+    private readonly go: (view: string) => void,
   ) {
-    byId("good").addEventListener("click", () => this.frame());
+    byId("good").addEventListener("click", () => this.take());
+    byId("taking-done").addEventListener("click", () => this.done());
     const pictures = byId<HTMLInputElement>("good-pictures");
     pictures.disabled = false;
     pictures.addEventListener("change", async () => {
@@ -35,10 +37,21 @@ export class Threshold {
     this.show();
   }
 
-  private frame(): void {
-    if (!this.check.live) return toast("No frame has been judged yet.");
-    this.scores.push(this.check.live.score);
+  /** From now on the big button takes good parts. */
+  private async take(): Promise<void> {
+    this.go("check");
+    byId("taking").hidden = false;
     this.say();
+    await this.check.giveTo((verdict) => {
+      this.scores.push(verdict.score);
+      this.say();
+    });
+  }
+
+  private async done(): Promise<void> {
+    byId("taking").hidden = true;
+    await this.check.giveTo(null);
+    this.go("setup");
   }
 
   private async files(files: File[]): Promise<void> {
@@ -77,6 +90,8 @@ export class Threshold {
     byId<HTMLButtonElement>("apply").disabled = n < MIN_SCORES;
     byId<HTMLButtonElement>("discard").disabled = n === 0;
     setText(byId("good-text"), this.told(n));
+    const left = n < MIN_SCORES ? ` of at least ${MIN_SCORES}` : "";
+    setText(byId("taking-text"), `Frame a good part and press. ${n}${left} taken.`);
   }
 
   private told(n: number): string {

@@ -2,7 +2,7 @@
 //
 // `edge.preprocess` resizes with Pillow, so this is the arithmetic that the thresholds were set
 // with: a triangle as wide as the pixels of the smaller picture, weights rounded to 22 bits behind
-// the point, sums in 32-bit integers, and 8 bits again between the two passes.
+// the point, sums in 32-bit integers, and 8 bits again between the two passes, rows first.
 
 const PRECISION = 22;
 const HALF = 1 << (PRECISION - 1);

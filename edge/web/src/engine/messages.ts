@@ -18,6 +18,8 @@ export interface Questions {
   decode: { ask: { z: Float32Array; precision: Precision }; answer: { image: Float32Array; shape: number[] } };
   /** The code of a picture: z_mean of its first tile. */
   encode: { ask: { picture: Picture; precision: Precision }; answer: Float32Array };
+  /** Codes of the golden pictures; none where the bundle has none. */
+  codes: { ask: Record<string, never>; answer: Float32Array[] };
   selftest: { ask: Record<string, never>; answer: Line[] };
   memory: { ask: Record<string, never>; answer: number };
 }

@@ -1,0 +1,131 @@
+"""What the tests of `edge/web` share: the built app behind a server, and a browser to look at it.
+
+They need Node.js with npm, Chromium, and Playwright for Python; without one of them they are
+skipped.
+"""
+
+import functools
+import http.server
+import shutil
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from export import web
+
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "chrome"))), None)
+QUIET = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
+
+
+def require_node() -> str:
+    """The npm to build with; the test is skipped where there is none."""
+    try:
+        return web.find_npm()
+    except web.WebError as error:
+        pytest.skip(str(error))
+
+
+def start_browser(*flags):
+    """Yields a browser with further flags."""
+    api = pytest.importorskip("playwright.sync_api", reason="no Playwright: pip install playwright")
+    if CHROMIUM is None:
+        pytest.skip("no Chromium: apt install chromium")
+    with api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=[*QUIET, *flags])
+        yield browser
+        browser.close()
+
+
+class Served:
+    """A folder behind a server on this machine. `asked` holds the path of each request."""
+
+    def __init__(self, folder: Path):
+        self.asked: list[str] = []
+        handler = functools.partial(_Handler, self.asked, directory=str(folder))
+        self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
+        # "localhost" is a secure origin without HTTPS: camera and service worker are allowed.
+        self.url = f"http://localhost:{self._server.server_address[1]}/"
+        self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
+
+
+class _Handler(http.server.SimpleHTTPRequestHandler):
+    def __init__(self, asked, *arguments, **options):
+        self._asked = asked
+        super().__init__(*arguments, **options)
+
+    def log_message(self, *_):
+        self._asked.append(self.path)
+
+
+def wait(page, what: str, seconds: float = 60):
+    """Waits until an expression is true in the page, and returns its value.
+
+    Playwright's own waiting evaluates strings in the page, which its security policy forbids.
+    """
+    end = time.monotonic() + seconds
+    while not (value := page.evaluate(what)):
+        assert time.monotonic() < end, f"not within {seconds} s: {what}"
+        time.sleep(0.03)
+    return value
+
+
+class Watched:
+    """A page with all that it complained of, and all that it asked for."""
+
+    def __init__(self, context):
+        self.page = context.new_page()
+        self.complaints: list[str] = []
+        self.requests: list[str] = []
+        self.page.on("console", self._console)
+        self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        context.on("request", lambda request: self.requests.append(request.url))
+
+    def _console(self, message):
+        if message.type in ("error", "warning"):
+            self.complaints.append(message.text)
+
+    def open(self, url: str):
+        """Opens the site and waits until it is ready, or says why it is not."""
+        self.page.goto(url)
+        wait(
+            self.page,
+            "document.getElementById('state').dataset.state === 'running'"
+            " || !document.getElementById('trouble').hidden",
+        )
+        return self.page
+
+
+def judge_files(page, files) -> None:
+    """Picks files on the page and waits until all are in the list."""
+    kept = "Number(document.querySelectorAll('#list .open').length)"
+    before = page.evaluate(kept)
+    page.set_input_files("#pick", [str(file) for file in files])
+    wait(page, f"{kept} >= Math.min(200, {before} + {len(files)})", 120)
+
+
+def csv_rows(page) -> list[dict]:
+    """The list as the page saves it."""
+    import csv
+
+    if page.is_visible(".tabs [data-view=list]"):
+        page.click(".tabs [data-view=list]")
+    with page.expect_download() as download:
+        page.click("#csv")
+    with Path(download.value.path()).open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
