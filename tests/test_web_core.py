@@ -73,7 +73,7 @@ SIZES += [(8, 8), (9, 1000), (1000, 9), (480, 640), (128, 128), (129, 127), (64,
 
 
 def pillow(picture: np.ndarray, height: int, width: int) -> np.ndarray:
-    """Pillow's resize, rows first: Pillow 13 begins with the columns of tall pictures, none before."""
+    """Pillow's resize, rows first; Pillow 13 takes the columns of tall pictures first."""
     image = Image.fromarray(picture).resize((width, picture.shape[0]), Image.Resampling.BILINEAR)
     return np.asarray(image.resize((width, height), Image.Resampling.BILINEAR))
 

@@ -4,6 +4,8 @@ They need Node.js with npm, Chromium, and Playwright for Python; without one of 
 skipped.
 """
 
+import atexit
+import contextlib
 import functools
 import http.server
 import shutil
@@ -11,7 +13,9 @@ import threading
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from export import web
 
@@ -37,13 +41,20 @@ def require_node() -> str:
 
 def start_browser(*flags):
     """Yields a browser with further flags."""
-    api = pytest.importorskip("playwright.sync_api", reason="no Playwright: pip install playwright")
     if CHROMIUM is None:
         pytest.skip("no Chromium: apt install chromium")
-    with api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=[*QUIET, *flags])
-        yield browser
-        browser.close()
+    browser = _playwright().chromium.launch(executable_path=CHROMIUM, args=[*QUIET, *flags])
+    yield browser
+    browser.close()
+
+
+@functools.cache
+def _playwright():
+    """One for the whole process: it allows no second one beside it."""
+    api = pytest.importorskip("playwright.sync_api", reason="no Playwright: pip install playwright")
+    started = api.sync_playwright().start()
+    atexit.register(started.stop)
+    return started
 
 
 class Served:
@@ -68,6 +79,10 @@ class _Handler(http.server.SimpleHTTPRequestHandler):
     def __init__(self, asked, *arguments, **options):
         self._asked = asked
         super().__init__(*arguments, **options)
+
+    def handle(self):
+        with contextlib.suppress(ConnectionError):  # a page that is closed wants no answer
+            super().handle()
 
     def log_message(self, *_):
         self._asked.append(self.path)
@@ -129,3 +144,35 @@ def csv_rows(page) -> list[dict]:
         page.click("#csv")
     with Path(download.value.path()).open(newline="", encoding="utf-8") as file:
         return list(csv.DictReader(file))
+
+
+def served_site(bundle: Path, folder: Path):
+    """Yields the site of a bundle behind a server."""
+    require_node()
+    web.export_web(bundle, folder / "site")
+    served = Served(folder / "site")
+    yield served
+    served.stop()
+
+
+def y4m(path: Path, pictures: list, frames_each: int = 10, fps: int = 30) -> Path:
+    """A video for Chromium's fake camera: grey pictures in the middle of 640 x 480 pixels."""
+    with path.open("wb") as file:
+        file.write(f"YUV4MPEG2 W640 H480 F{fps}:1 Ip A1:1 C420jpeg\n".encode())
+        for picture in pictures:
+            frame = np.full((480, 640), 40, np.uint8)
+            square = Image.fromarray(picture).convert("L").resize((480, 480), Image.BICUBIC)
+            frame[:, 80:560] = np.asarray(square)
+            luma = np.rint(16 + frame * (219 / 255)).astype(np.uint8)  # ITU-R 601, studio range
+            chroma = bytes([128]) * (640 * 480 // 2)
+            file.write((b"FRAME\n" + luma.tobytes() + chroma) * frames_each)
+    return path
+
+
+def fake_camera(video: Path) -> tuple:
+    """The flags of a browser whose camera shows a video, over and over, to whoever asks."""
+    return (
+        "--use-fake-device-for-media-stream",
+        "--use-fake-ui-for-media-stream",
+        f"--use-file-for-fake-video-capture={video}",
+    )
