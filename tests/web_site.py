@@ -58,11 +58,12 @@ def _playwright():
 
 
 class Served:
-    """A folder behind a server on this machine. `asked` holds the path of each request."""
+    """A folder behind a server on this machine. `answers` holds (path, status) of each request."""
 
     def __init__(self, folder: Path):
-        self.asked: list[str] = []
-        handler = functools.partial(_Handler, self.asked, directory=str(folder))
+        self.folder = folder
+        self.answers: list[tuple[str, int]] = []
+        handler = functools.partial(_Handler, self.answers, directory=str(folder))
         self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
         # "localhost" is a secure origin without HTTPS: camera and service worker are allowed.
         self.url = f"http://localhost:{self._server.server_address[1]}/"
@@ -76,16 +77,19 @@ class Served:
 
 
 class _Handler(http.server.SimpleHTTPRequestHandler):
-    def __init__(self, asked, *arguments, **options):
-        self._asked = asked
+    def __init__(self, answers, *arguments, **options):
+        self._answers = answers
         super().__init__(*arguments, **options)
 
     def handle(self):
         with contextlib.suppress(ConnectionError):  # a page that is closed wants no answer
             super().handle()
 
+    def log_request(self, code="-", size="-"):
+        self._answers.append((self.path, int(code)))
+
     def log_message(self, *_):
-        self._asked.append(self.path)
+        pass
 
 
 def wait(page, what: str, seconds: float = 60):
@@ -93,8 +97,15 @@ def wait(page, what: str, seconds: float = 60):
 
     Playwright's own waiting evaluates strings in the page, which its security policy forbids.
     """
+    from playwright.sync_api import Error
+
+    def value_now():
+        with contextlib.suppress(Error):  # the page is being left for another
+            return page.evaluate(what)
+        return None
+
     end = time.monotonic() + seconds
-    while not (value := page.evaluate(what)):
+    while not (value := value_now()):
         assert time.monotonic() < end, f"not within {seconds} s: {what}"
         time.sleep(0.03)
     return value

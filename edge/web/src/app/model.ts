@@ -5,7 +5,7 @@ import { type Manifest, type Precision, precisions } from "../core/manifest";
 import type { Picture } from "../core/preprocess";
 import { Engine } from "../engine/engine";
 import type { Verdict } from "../engine/runner";
-import { localCalibration, saveSettings, setLocalCalibration, settings } from "./settings";
+import { FRESH, localCalibration, read, saveSettings, setLocalCalibration, settings, write } from "./settings";
 
 export class Model extends EventTarget {
   private constructor(
@@ -20,7 +20,12 @@ export class Model extends EventTarget {
   static async open(): Promise<Model> {
     const engine = new Engine();
     const address = (folder: string) => new URL(folder, location.href).href;
-    const manifest = await engine.ask("open", { bundle: address("bundle/"), runtime: address("runtime/") });
+    const manifest = await engine.ask("open", {
+      bundle: address("bundle/"),
+      runtime: address("runtime/"),
+      fresh: read(FRESH) ?? false,
+    });
+    write(FRESH, null);
     const have = precisions(manifest);
     const precision = settings.precision && have.includes(settings.precision) ? settings.precision : have[0];
     await engine.ask("load", { precision });

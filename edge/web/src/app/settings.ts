@@ -6,6 +6,9 @@ import type { Precision } from "../core/manifest";
 
 export const SITE = new URL(".", location.href).pathname;
 
+/** Set where what the browser kept of the bundle was damaged. */
+export const FRESH = "fresh";
+
 export interface Settings {
   precision: Precision | null; // null: the best that the bundle has
   votes: number;

@@ -2,6 +2,7 @@
 
 import { byId, make, setText } from "./dom";
 import { forget } from "./offline";
+import { FRESH, write } from "./settings";
 
 interface Advice {
   title: string;
@@ -51,6 +52,7 @@ export function trouble(error: Error & { kind?: string }): void {
   byId("trouble").hidden = false;
   byId("trouble-again").addEventListener("click", async () => {
     await forget();
+    write(FRESH, true);
     location.reload();
   });
 }

@@ -8,8 +8,8 @@ import type { Verdict } from "./runner";
 import type { Line } from "./selftest";
 
 export interface Questions {
-  /** Opens the bundle and loads the runtime; addresses end in "/". */
-  open: { ask: { bundle: string; runtime: string }; answer: Manifest };
+  /** Opens the bundle and loads the runtime; addresses end in "/". fresh: see `Bundle.open`. */
+  open: { ask: { bundle: string; runtime: string; fresh: boolean }; answer: Manifest };
   /** Loads the detector of a precision. */
   load: { ask: { precision: Precision }; answer: null };
   /** Judges a picture, whose pixels move to the worker. */

@@ -18,9 +18,9 @@ let runner: Runner | undefined;
 const graphs = new Map<string, Graph>();
 
 const answers: Answers = {
-  async open(addresses) {
-    bundle = await Bundle.open(addresses.bundle);
-    await loadRuntime(addresses.runtime);
+  async open(ask) {
+    bundle = await Bundle.open(ask.bundle, ask.fresh);
+    await loadRuntime(ask.runtime);
     return bundle.manifest;
   },
   async load({ precision }) {
