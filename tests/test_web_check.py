@@ -1,6 +1,7 @@
 """The site in Chromium gives the verdicts that `edge` gives: pictures, camera, golden vectors."""
 
 import json
+import shutil
 import statistics
 import time
 from pathlib import Path
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 from web_site import (
+    Served,
     Watched,
     csv_rows,
     fake_camera,
@@ -252,3 +254,18 @@ def _renderers_mb(session) -> float:
     status = [Path(f"/proc/{n}/status").read_text() for n in ids]
     kib = [int(s.split("VmRSS:")[1].split()[0]) for s in status]
     return round(sum(kib) / 1024, 1)
+
+
+def test_the_runtime_for_browsers_without_relaxed_simd(browser, site, tmp_path):
+    copy = Path(shutil.copytree(site.folder, tmp_path / "site"))
+    for file in (copy / "runtime").glob("litert_wasm_compat_internal.*"):
+        file.replace(file.with_name(file.name.replace("_compat_", "_")))
+    served = Served(copy)
+    watched = Watched(browser.new_context())
+    page = watched.open(served.url)
+    page.click(".tabs [data-view=setup]")
+    page.click("#selftest")
+    page.wait_for_selector("#selftest-lines li")
+    lines = page.locator("#selftest-lines li").all_inner_texts()
+    assert all(line.startswith("✓") for line in lines), lines
+    served.stop()

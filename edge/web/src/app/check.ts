@@ -69,7 +69,7 @@ export class Check {
   }
 
   private idle(): void {
-    this.panel.show({ look: "unknown", word: "READY", under: "No part has been judged yet.", decision: null });
+    this.panel.show({ look: "unknown", word: "NO VERDICT", under: "No part has been judged yet.", decision: null });
   }
 
   /** The big button: starts the camera, and keeps verdicts once it runs. */

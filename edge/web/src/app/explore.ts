@@ -26,6 +26,7 @@ export class Explore {
   private readonly key: string;
   private z: Float32Array;
   private spread: Float32Array;
+  private codes: Float32Array[] = [];
   private order: number[] = [];
   private all = false;
   private sliders = new Map<number, HTMLInputElement>();
@@ -44,7 +45,7 @@ export class Explore {
     this.designs = read<Design[]>(this.key) ?? [];
     this.z = new Float32Array(this.latents);
     this.spread = spreads([], this.latents);
-    byId("random").addEventListener("click", () => this.set(draw(this.spread)));
+    byId("random").addEventListener("click", () => this.set(draw(this.spread, this.codes)));
     byId("mean").addEventListener("click", () => this.set(new Float32Array(this.latents)));
     byId("keep").addEventListener("click", () => this.keep());
     byId("save-design").addEventListener("click", () => this.save());
@@ -66,9 +67,9 @@ export class Explore {
     if (this.opened) return;
     this.opened = true;
     try {
-      const codes = await this.model.engine.ask("codes", {});
-      this.spread = spreads(codes, this.latents);
-      if (codes.length) this.z = codes[0].slice();
+      this.codes = await this.model.engine.ask("codes", {});
+      this.spread = spreads(this.codes, this.latents);
+      if (this.codes.length) this.z = this.codes[0].slice();
       await this.draw();
       this.order = await this.byEffect();
       this.layOut();

@@ -1,9 +1,20 @@
 // Codes: drawing them, the way from one to another, and which of their latents matter.
 
-/** A draw from a normal distribution around 0 (Box and Muller 1958). spread: of each latent. */
-export function draw(spread: Float32Array): Float32Array {
-  return spread.map((s) => s * Math.sqrt(-2 * Math.log(1 - Math.random())) * Math.cos(2 * Math.PI * Math.random()));
+const LIKENESS = 0.8; // correlation of a draw with the code of a picture
+
+/**
+ * A random code. spread: of each latent. codes: of pictures, one of which the draw resembles.
+ *
+ * Where codes follow the prior, so does the draw; where they do not, it stays in their neighbourhood.
+ */
+export function draw(spread: Float32Array, codes: Float32Array[]): Float32Array {
+  const like = codes[Math.floor(Math.random() * codes.length)];
+  const rest = like ? Math.sqrt(1 - LIKENESS ** 2) : 1;
+  return spread.map((s, i) => (like ? LIKENESS * like[i] : 0) + rest * s * normal());
 }
+
+/** Box and Muller 1958. */
+const normal = () => Math.sqrt(-2 * Math.log(1 - Math.random())) * Math.cos(2 * Math.PI * Math.random());
 
 /**
  * The standard deviation of each latent, from codes of a few pictures.
