@@ -25,6 +25,7 @@ from pathlib import Path
 from emulated import UnavailableError
 from emulated.agreement import PRECISIONS, agreement, limit
 from emulated.cpus import CPUS
+from emulated.debian import need_root
 from emulated.drawn import FOR_TESTS, TO_COMPARE, draw
 from emulated.edge_tests import PATTERNS, for_devices, run_tests
 from emulated.machine import PLAIN, ROOT, XNNPACK, emulated, tflite_runtime, this_machine
@@ -60,6 +61,11 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--count", type=int, default=200, help="how many of them (200)")
     parser.add_argument("--cpu", choices=CPUS, help="default: a Pi 4, in 32 bits a Pi 2")
+    parser.add_argument(
+        "--python",
+        default=sys.executable,
+        help="for tflite-runtime: another Python, 3.9 to 3.11 (default: the one that runs this)",
+    )
     parser.add_argument("--only", choices=("compare", "tests"), help="default: both")
     parser.add_argument(
         "--tests", nargs="+", metavar="GLOB", default=PATTERNS, help=f"{' '.join(PATTERNS)}"
@@ -72,6 +78,8 @@ def _parser() -> argparse.ArgumentParser:
 
 def _try_out(options, scratch: Path, report: dict) -> None:
     """Fills the report with what was found."""
+    if options.target in _CPU:
+        need_root()
     if not (options.bundle / "manifest.json").is_file():
         raise UnavailableError(f"{options.bundle}: expected a bundle, which has manifest.json")
     if options.only != "tests":
@@ -95,7 +103,7 @@ def _device(options):
         return this_machine()
     cache = options.cache.resolve()
     if options.target == "tflite-runtime":
-        return tflite_runtime(cache)
+        return tflite_runtime(cache, options.python)
     cpu = options.cpu or _CPU[options.target]
     if CPUS[cpu].architecture != options.target:
         raise UnavailableError(f"expected a processor of {options.target}, got --cpu {cpu}")

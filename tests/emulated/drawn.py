@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
+
+from emulated import UnavailableError
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -26,11 +29,20 @@ TO_COMPARE = (
 def draw(folder, plan, size: int) -> Path:
     """Draws the pictures of a plan, `size` pixels a side, with masks for the defective ones.
 
-    Equal plans and sizes give equal pictures. Imports the framework.
+    Equal plans and sizes give equal pictures. Raises: UnavailableError without the framework.
     """
     if str(ROOT) not in sys.path:  # a script has only its own folder there
         sys.path.insert(0, str(ROOT))
-    from vae_tf.data.surfaces_render import render
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    try:
+        from vae_tf.quiet import quiet
+
+        with quiet():
+            from vae_tf.data.surfaces_render import render
+    except ImportError as error:
+        raise UnavailableError(
+            f"drawing pictures: {error}; run `pip install -r requirements.txt`"
+        ) from None
 
     folder = Path(folder)
     for number, (part, kind, count) in enumerate(plan):

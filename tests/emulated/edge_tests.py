@@ -45,7 +45,18 @@ def run_tests(machine: Machine, names: list) -> dict:
         "EDGE_TEST_PICTURES": f"{machine.inside}/pictures",
         "PYTHONPATH": "tests",
     }
-    call = ("-m", "pytest", "-p", "emulated.patient", "-p", "no:cacheprovider", "-rs", "--tb=short")
+    call = (
+        "-m",
+        "pytest",
+        "-p",
+        "emulated.patient",
+        "-p",
+        "emulated.ready",
+        "-p",
+        "no:cacheprovider",
+        "-rs",
+        "--tb=short",
+    )
     files = [f"tests/{name}" for name in names]
     say = functools.partial(print, file=sys.stderr, flush=True)
     status, lines = machine.run(*call, *files, variables=variables, line=say)

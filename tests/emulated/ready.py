@@ -1,0 +1,45 @@
+"""pytest's plugin where there is no TensorFlow: fixtures that would train give what lies ready.
+
+EDGE_TEST_BUNDLE and EDGE_TEST_PICTURES name the folders. See `edge_tests.py`.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def pictures() -> Path:
+    """What `drawn.FOR_TESTS` describes."""
+    return Path(os.environ["EDGE_TEST_PICTURES"])
+
+
+@pytest.fixture(scope="session")
+def bundle() -> Path:
+    """A bundle that was made elsewhere."""
+    return Path(os.environ["EDGE_TEST_BUNDLE"])
+
+
+@pytest.fixture(scope="session")
+def run_folder():
+    """Nothing can be trained here."""
+    pytest.skip("trains, and there is no TensorFlow here")
+
+
+_INSTEAD = {
+    "pictures": pictures,
+    "bundle": bundle,
+    "run_folder": run_folder,
+    "tiny_run": run_folder,
+}
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_plugin_registered(plugin):
+    """Changes `conftest.py`, which pytest takes for a plugin, before its fixtures are read."""
+    if Path(getattr(plugin, "__file__", None) or "").name == "conftest.py":
+        for name, fixture in _INSTEAD.items():
+            setattr(plugin, name, fixture)
