@@ -4,7 +4,7 @@ import { make, setChildren, setText } from "./dom.js";
 import { ask } from "./poll.js";
 import { toast } from "./toast.js";
 
-export const NAMES = { "false-alarm": "False alarm", missed: "Missed" };
+export const NAMES = { "false-alarm": "False alarm", missed: "Missed defect" };
 
 /** The marks that make sense for a frame. What passed cannot be a false alarm. */
 export function offered(record, marked) {
