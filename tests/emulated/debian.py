@@ -54,7 +54,7 @@ def make(cpu_name: str, cpu: Cpu, cache: Path, packages: Sequence[str]) -> Debia
 
     Raises: UnavailableError where this machine cannot make or run it.
     """
-    need_root()
+    _need_root()
     _need_tools(cpu)
     _need_binfmt(cpu)
     root = cache / f"{RELEASE}-{cpu.architecture}-{_short(' '.join(packages))}"
@@ -113,7 +113,7 @@ def _short(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:8]
 
 
-def need_root() -> None:
+def _need_root() -> None:
     """Raises: UnavailableError where this is somebody else."""
     if os.geteuid():
         raise UnavailableError("an emulated Debian has to be made and entered as root; use sudo")
