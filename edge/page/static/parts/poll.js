@@ -53,10 +53,11 @@ export function poll(url, every, answered, failed) {
     asking = true;
     const asked = now();
     try {
-      answered(await ask(url()), asked);
+      const answer = await ask(url());
+      if (!document.hidden) answered(answer, asked);
     } catch (error) {
       if (!(error instanceof RequestError)) throw error;
-      failed(error);
+      if (!document.hidden) failed(error);
     } finally {
       asking = false;
       timer = setTimeout(once, again ? 0 : every);
