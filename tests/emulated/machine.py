@@ -38,6 +38,7 @@ class Machine(NamedTuple):
 
     folder: where it works, as seen from here; inside: the same, as seen from there.
     prefix: the command before `python`'s arguments. edge: those before `edge`'s arguments.
+    emulated: whether QEMU runs it.
     """
 
     name: str
@@ -46,6 +47,7 @@ class Machine(NamedTuple):
     inside: str
     prefix: list[str]
     edge: tuple = ("-m", "edge")
+    emulated: bool = False
 
     def run(self, *arguments: str, variables=None, line=None) -> tuple:
         """Runs `python ARGUMENTS` in the machine's folder; returns (status, lines it printed).
@@ -161,7 +163,7 @@ def emulated(cpu_name: str, cache: Path) -> Iterator[Machine]:
         inside = f"/{os.path.relpath(folder, made.root)}"
         prefix = made.command(inside, "/venv/bin/python")
         name = f"emulated {cpu.board} ({cpu_name}, {cpu.architecture})"
-        yield Machine(name, kernels, Path(folder), inside, prefix)
+        yield Machine(name, kernels, Path(folder), inside, prefix, emulated=True)
 
 
 def _short(words: list[str]) -> str:

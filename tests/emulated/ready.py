@@ -5,10 +5,14 @@ EDGE_TEST_BUNDLE and EDGE_TEST_PICTURES name the folders. See `edge_tests.py`.
 
 from __future__ import annotations
 
+import itertools
 import os
 from pathlib import Path
 
 import pytest
+
+if not hasattr(itertools, "pairwise"):  # the tests are for Python 3.10, `edge` for 3.9 too
+    itertools.pairwise = lambda items: zip(items, items[1:])  # noqa: B905, RUF007
 
 
 @pytest.fixture(scope="session")
