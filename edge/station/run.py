@@ -204,8 +204,8 @@ class Station:
         if change is not None:
             self._store.note("bundle", change)
             self._log.info(f"bundle: {change}")
-            self._note_rejected()
             self._monitor.begin(self._model)
+        self._note_rejected()  # also where a version gave way before it was ever used
 
     def _note_rejected(self) -> None:
         rejected = self._model.rejected
