@@ -166,6 +166,8 @@ def test_marks_are_kept_and_changed(station, page):
         ]
     assert page.ask("/api/status").json["marks"] == {"1": "missed", "2": "false-alarm"}
     assert page.ask(f"/api/records/{failed.id}").json["mark"] == "false-alarm"
+    assert page.mark(failed.id, "none").json == {"id": failed.id, "mark": None}
+    assert page.ask("/api/status").json["marks"] == {"1": "missed"}
     for id, kind, said in (
         (failed.id, "good", "expected a mark of false-alarm or missed"),
         (99, "missed", "holds 1 to 3"),
