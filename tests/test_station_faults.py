@@ -199,7 +199,7 @@ def test_a_disk_that_turns_read_only(bundle, frames, real_disk):
         subprocess.run(["mount", "-o", "remount,abort", real_disk], check=True)
         running.send(*frames[:20])
         running.until(lambda: any("verdicts wait in memory" in line for line in running.err))
-        last = running.stopped()
+        last = running.ended()
     assert len(running.out) == 20
     assert "40 scored" in last
     assert any("these verdicts are lost" in line for line in running.err)
@@ -253,7 +253,7 @@ def test_a_camera_that_hangs_vanishes_babbles_and_changes_size(bundle, tmp_path)
     assert "24 x 16" in error
     told = events(station, "source")
     lost = [text.partition("; ")[0].partition("lost: ")[2] for text in told[::2]]
-    words = ("no picture for 1 s", "ended by signal 9", "that are no picture", "no such device")
+    words = ("no picture for 1 s", "ended with status 137", "that are no picture", "no such device")
     assert len(lost) == 4, told
     for word, text in zip(words, lost, strict=True):
         assert word in text
