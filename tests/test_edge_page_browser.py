@@ -280,7 +280,7 @@ def test_marking_in_the_list_and_changing_it_in_the_details(browser, busy):
         tab.get_by_role("button", name="Verdicts").click()
         marked = tab.locator("#list [aria-pressed=true]")
         expect(marked).to_have_count(1)
-        tab.locator("#hold").click()
+        hold(tab)
         marked.click()  # once more takes it back
         wait_until(lambda: marks(busy) == {}, 60)
 
