@@ -1,5 +1,6 @@
 """A Pi without a Pi: what counts as the same verdicts, and the emulated machines themselves."""
 
+import ast
 import json
 import math
 import os
@@ -179,6 +180,15 @@ def test_the_tests_that_run_on_a_device_load_without_the_framework(tmp_path):
     run_python(*collect, *(f"tests/{name}" for name in chosen), env=env)
     done = run_python(*collect, f"tests/{left_out[0]}", status=2, env=env)
     assert "blocked: vae_tf" in done.stdout
+
+
+@pytest.mark.parametrize("file", sorted((ROOT / "edge").rglob("*.py")), ids=lambda f: f.name)
+def test_the_syntax_is_that_of_python_3_9(file):
+    """All of `edge`, the station too: what an older Raspberry Pi OS has."""
+    text = file.read_text()
+    ast.parse(text, feature_version=(3, 9))
+    assert "strict=" not in text, "zip(strict=) came with Python 3.10"
+    assert "pairwise" not in text, "itertools.pairwise came with Python 3.10"
 
 
 OF_A_DEVICE = """

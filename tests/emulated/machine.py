@@ -25,9 +25,6 @@ from emulated.cpus import CPUS
 ROOT = Path(__file__).resolve().parents[2]
 XNNPACK, PLAIN = "XNNPACK", "plain kernels"
 TFLITE_RUNTIME = "tflite-runtime==2.14.0"  # the last one
-# What `edge` uses where it is there, and the tests; no interpreter and no NumPy.
-OPTIONAL = ["cryptography", "paho-mqtt>=2", "waitress", "tomli; python_version < '3.11'"]
-OPENCV = "opencv-python-headless"
 SIGNING = ("export/__init__.py", "export/sign.py")  # the tests sign what they install
 TESTING = ["pytest", "hypothesis"]
 TFLITE_PYTHONS = ("3.9", "3.10", "3.11")
@@ -115,7 +112,7 @@ def tflite_runtime(cache: Path, python: str) -> Iterator[Machine]:
     python: the interpreter to make it with, a name or a path.
     """
     version = _version(python)
-    wanted = [TFLITE_RUNTIME, "numpy<2", "Pillow>=9.1", *OPTIONAL, OPENCV, *TESTING]
+    wanted = [TFLITE_RUNTIME, "numpy<2", "Pillow>=9.1", *_optional(), *TESTING]
     made = cache / f"tflite-runtime-{version}-{_short(wanted)}"
     if not made.is_dir():
         partial = made.with_name(f"{made.name}.partial")
@@ -127,6 +124,12 @@ def tflite_runtime(cache: Path, python: str) -> Iterator[Machine]:
         command = [str(made / "bin" / "python")]
         name = f"tflite-runtime 2.14 on {platform.machine()}, Python {version}"
         yield Machine(name, PLAIN, Path(folder), folder, command)
+
+
+def _optional() -> list:
+    """What `edge` uses where it is there; no interpreter and no NumPy."""
+    lines = (ROOT / "edge" / "requirements-station.txt").read_text().splitlines()
+    return [line for line in (line.partition("#")[0].strip() for line in lines) if line]
 
 
 def _version(python: str) -> str:
@@ -156,7 +159,7 @@ def emulated(cpu_name: str, cache: Path) -> Iterator[Machine]:
         kernels, wheels = PLAIN, ["--no-deps", TFLITE_RUNTIME, "paho-mqtt>=2", "waitress"]
     else:
         packages, kernels = [], XNNPACK
-        wheels = ["-r", str(requirements), *OPTIONAL, OPENCV, *TESTING]
+        wheels = ["-r", str(requirements), *_optional(), *TESTING]
     made = debian.make(cpu_name, cpu, cache, packages)
     debian.install(made, requirements, wheels, system=bool(packages))
     with tempfile.TemporaryDirectory(dir=made.root / "srv") as folder:
