@@ -1,12 +1,14 @@
 """A Pi without a Pi: are a bundle's verdicts the same there, and do the tests of `edge` pass?
 
-    python tests/emulated_pi.py --target arm64 --bundle DIR            # a Pi 4; --cpu for others
-    python tests/emulated_pi.py --target tflite-runtime --bundle DIR   # the older interpreter
-    python tests/emulated_pi.py --target armhf --bundle DIR            # a Pi 2, 32 bits
-    python tests/emulated_pi.py --target x86 --bundle DIR              # this machine with itself
+    python tests/emulated_pi.py --target arm64            # a Pi 4; --cpu for others
+    python tests/emulated_pi.py --target armhf            # a Pi 2, 32 bits
+    python tests/emulated_pi.py --target tflite-runtime   # the older interpreter, on this machine
+    python tests/emulated_pi.py --target x86              # this machine with itself
 
-The emulated ones need root and Debian's debootstrap and qemu-user-static, which they install where
-apt is there. A line a comparison goes to standard error, all of it as JSON to standard output.
+--bundle compares your own; else a small one is trained first, which the tests use in any case. The
+emulated ones need root and Debian's debootstrap and qemu-user-static, which they install where apt
+is there; all but x86 need a network the first time. In them the tests take an hour or more, the
+comparison minutes. A line a comparison goes to standard error, all as JSON to standard output.
 Status 0: what is asked holds. 1: it does not. 2: it could not be tried.
 """
 
@@ -25,7 +27,7 @@ from pathlib import Path
 from emulated import UnavailableError
 from emulated.agreement import PRECISIONS, agreement, limit
 from emulated.cpus import CPUS
-from emulated.drawn import FOR_TESTS, TO_COMPARE, draw
+from emulated.drawn import FOR_TESTS, TO_COMPARE, draw, make_bundle
 from emulated.edge_tests import PATTERNS, for_devices, run_tests
 from emulated.machine import PLAIN, ROOT, XNNPACK, emulated, tflite_runtime, this_machine
 
@@ -54,12 +56,22 @@ def _parser() -> argparse.ArgumentParser:
     )
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "emulated-pi"
     parser.add_argument("--target", required=True, choices=[*_CPU, "tflite-runtime", "x86"])
-    parser.add_argument("--bundle", required=True, type=Path, help="the folder `export` wrote")
+    parser.add_argument(
+        "--bundle", type=Path, metavar="DIR", help="to compare; default: one made for the tests"
+    )
+    parser.add_argument(
+        "--bundle-for-tests", type=Path, metavar="DIR", help="of an earlier run, to save the minute"
+    )
     parser.add_argument(
         "--pictures", type=Path, metavar="FOLDER", help="to compare; default: 200 drawn surfaces"
     )
     parser.add_argument("--count", type=int, default=200, help="how many of them (200)")
     parser.add_argument("--cpu", choices=CPUS, help="default: a Pi 4, in 32 bits a Pi 2")
+    parser.add_argument(
+        "--python",
+        default=sys.executable,
+        help="for tflite-runtime: another Python, 3.9 to 3.11 (default: the one that runs this)",
+    )
     parser.add_argument("--only", choices=("compare", "tests"), help="default: both")
     parser.add_argument(
         "--tests", nargs="+", metavar="GLOB", default=PATTERNS, help=f"{' '.join(PATTERNS)}"
@@ -72,19 +84,25 @@ def _parser() -> argparse.ArgumentParser:
 
 def _try_out(options, scratch: Path, report: dict) -> None:
     """Fills the report with what was found."""
-    if not (options.bundle / "manifest.json").is_file():
-        raise UnavailableError(f"{options.bundle}: expected a bundle, which has manifest.json")
-    if options.only != "tests":
-        pictures = _to_compare(options, scratch)
+    for bundle in (options.bundle, options.bundle_for_tests):
+        if bundle is not None and not (bundle / "manifest.json").is_file():
+            raise UnavailableError(f"{bundle}: expected a bundle, which has manifest.json")
+    with _device(options):  # what is lacking is said before anything is trained
+        pass
+    to_compare = None if options.only == "tests" else _to_compare(options, scratch)
+    for_tests, bundle = None, options.bundle_for_tests
+    if options.only != "compare" or not (options.bundle or bundle):
+        for_tests = draw(scratch / "for-tests", FOR_TESTS, size=64)
+        bundle = bundle or make_bundle(scratch, for_tests)
+    if to_compare:
         with _device(options) as device:
             report["machine"] = device.name
-            device.fill(options.bundle, pictures)
-            _compare(device, options.bundle, pictures, report)
+            device.fill(options.bundle or bundle, to_compare)
+            _compare(device, options.bundle or bundle, to_compare, report)
     if options.only != "compare":
-        pictures = draw(scratch / "for-tests", FOR_TESTS, size=64)
         with _device(options) as device:
             report["machine"] = device.name
-            device.fill(options.bundle, pictures)
+            device.fill(bundle, for_tests)
             names, report["left_out"] = for_devices(ROOT / "tests", options.tests)
             with _timed(report, "tests"):
                 report["tests"] = run_tests(device, names)
@@ -95,7 +113,7 @@ def _device(options):
         return this_machine()
     cache = options.cache.resolve()
     if options.target == "tflite-runtime":
-        return tflite_runtime(cache)
+        return tflite_runtime(cache, options.python)
     cpu = options.cpu or _CPU[options.target]
     if CPUS[cpu].architecture != options.target:
         raise UnavailableError(f"expected a processor of {options.target}, got --cpu {cpu}")

@@ -140,7 +140,7 @@ class Page(NamedTuple):
     def ask(self, path, method="GET", body=None, headers=None, host=None) -> "Answer":
         """One request on a connection of its own; as a browser sends it where headers is None."""
         headers = dict(headers or {})
-        headers.setdefault("Host", host or f"127.0.0.1:{self.port}")
+        headers.setdefault("Host", f"127.0.0.1:{self.port}" if host is None else host)
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
         try:
             connection.putrequest(method, path, skip_host=True, skip_accept_encoding=True)

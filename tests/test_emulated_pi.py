@@ -1,15 +1,18 @@
 """A Pi without a Pi: what counts as the same verdicts, and the emulated machines themselves."""
 
+import ast
 import json
 import math
 import os
 import shutil
+import subprocess
 import sys
 
 import pytest
-from conftest import ROOT, one_line_error, run_python
+from conftest import ROOT, SIZE, one_line_error, run_python, snapshot
 from emulated.agreement import agreement, limit
 from emulated.cpus import CPUS
+from emulated.drawn import FOR_TESTS, draw
 from emulated.edge_tests import FRAMEWORK, for_devices
 
 SCRIPT = ROOT / "tests" / "emulated_pi.py"
@@ -54,6 +57,11 @@ def test_this_machine_agrees_with_itself_to_the_bit(bundle, pictures):
             ["--target", "armhf", "--cpu", "cortex-a72"],
             "processor of armhf, got --cpu cortex-a72",
         ),
+        (
+            ["--target", "tflite-runtime", "--python", "no-such-python"],
+            "expected Python 3.9, 3.10, 3.11, which tflite-runtime 2.14 is there for; "
+            "no-such-python is no Python: give another with --python",
+        ),
     ],
 )
 def test_what_cannot_be_tried_is_said_in_one_line(bundle, pictures, options, words):
@@ -61,6 +69,50 @@ def test_what_cannot_be_tried_is_said_in_one_line(bundle, pictures, options, wor
     done = run_python(SCRIPT, *usual, "--only", "compare", *options, status=2)
     one_line_error(done, words)
     assert done.stdout == ""
+
+
+# As nobody, and with no program on PATH: what the script says where it cannot make a Debian.
+BARELY = """
+import os, sys
+sys.path.insert(0, "tests")
+import emulated_pi
+if sys.argv[1] == "nobody" and not os.geteuid():
+    os.setuid(65534)
+sys.exit(emulated_pi.main(sys.argv[2:]))
+"""
+
+
+@pytest.mark.parametrize(
+    ("who", "words"),
+    [
+        ("nobody", "an emulated Debian has to be made and entered as root"),
+        ("root", "debootstrap, unshare, chroot, qemu-aarch64-static missing; install debootstrap"),
+    ],
+)
+def test_what_an_emulated_debian_needs_is_said_in_one_line(tmp_path, who, words):
+    if who == "root" and os.geteuid():
+        pytest.skip("only root gets as far as that")
+    call = ("--target", "arm64", "--cache", tmp_path / "cache")
+    env = {**os.environ, "PATH": str(tmp_path)}
+    one_line_error(run_python("-c", BARELY, who, *call, status=2, env=env), words)
+    assert not (tmp_path / "cache").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("target", ["arm64", "tflite-runtime"])
+def test_a_network_that_is_missing_is_named(bundle, pictures, tmp_path, target):
+    if os.geteuid() or not shutil.which("unshare"):
+        pytest.skip("only root can take the network away")
+    if target == "arm64" and emulation_lacks(CPUS["cortex-a72"]):
+        pytest.skip(emulation_lacks(CPUS["cortex-a72"]))
+    call = ["--target", target, "--bundle", bundle, "--pictures", pictures, "--count", "1"]
+    done = subprocess.run(
+        ["unshare", "--net", sys.executable, SCRIPT, *call, "--cache", tmp_path],
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 2
+    one_line_error(done, "failed with status 1", "is there a network?")
 
 
 # What holds, and what does not
@@ -130,6 +182,65 @@ def test_the_tests_that_run_on_a_device_load_without_the_framework(tmp_path):
     assert "blocked: vae_tf" in done.stdout
 
 
+@pytest.mark.parametrize("file", sorted((ROOT / "edge").rglob("*.py")), ids=lambda f: f.name)
+def test_the_syntax_is_that_of_python_3_9(file):
+    """All of `edge`, the station too: what an older Raspberry Pi OS has."""
+    text = file.read_text()
+    ast.parse(text, feature_version=(3, 9))
+    assert "strict=" not in text, "zip(strict=) came with Python 3.10"
+    assert "pairwise" not in text, "itertools.pairwise came with Python 3.10"
+
+
+OF_A_DEVICE = """
+import os
+
+
+def test_ready(bundle, bundle_copy, pictures):
+    assert str(bundle) == os.environ["EDGE_TEST_BUNDLE"]
+    assert (bundle_copy / "manifest.json").read_text() == "{}"
+    assert str(pictures) == os.environ["EDGE_TEST_PICTURES"]
+
+
+def test_trained(run_folder):
+    raise AssertionError("trained")
+
+
+def test_trained_too(tiny_run):
+    raise AssertionError("trained")
+"""
+
+
+def test_fixtures_that_train_give_what_lies_ready(tmp_path):
+    for name in ("bundle", "pictures", "tests"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "bundle" / "manifest.json").write_text("{}")
+    shutil.copy(ROOT / "tests" / "conftest.py", tmp_path / "tests")
+    (tmp_path / "tests" / "test_of_a_device.py").write_text(OF_A_DEVICE)
+    env = {
+        **os.environ,
+        "EDGE_TEST_BUNDLE": str(tmp_path / "bundle"),
+        "EDGE_TEST_PICTURES": str(tmp_path / "pictures"),
+        "PYTHONPATH": str(ROOT / "tests"),
+    }
+    plugins = ("-p", "emulated.ready", "-p", "emulated.patient", "-p", "no:cacheprovider")
+    done = run_python("-m", "pytest", "-q", *plugins, "tests", cwd=tmp_path, env=env)
+    assert "1 passed, 2 skipped" in done.stdout
+
+
+def test_pictures_for_a_device_are_those_of_the_fixture(pictures, tmp_path):
+    assert snapshot(draw(tmp_path, FOR_TESTS, size=2 * SIZE)) == snapshot(pictures)
+
+
+def test_the_tests_of_edge_run_somewhere_else(bundle):
+    call = ["--target", "x86", "--bundle-for-tests", bundle, "--only", "tests"]
+    done = run_python(SCRIPT, *call, "--tests", "test_edge_score.py", "test_edge_tiles.py")
+    report = json.loads(done.stdout)
+    assert report["holds"]
+    assert report["tests"]["status"] == 0
+    assert " passed" in report["tests"]["summary"]
+    assert report["left_out"] == ["test_edge_tiles.py"]
+
+
 @pytest.mark.parametrize("cpu", CPUS.values(), ids=CPUS)
 def test_a_processor_is_described_as_the_kernel_does(cpu):
     cores = [
@@ -145,8 +256,8 @@ def test_a_processor_is_described_as_the_kernel_does(cpu):
 
 @pytest.mark.slow
 @pytest.mark.skipif(sys.version_info >= (3, 12), reason="tflite-runtime ends with Python 3.11")
-def test_tflite_runtime_agrees_with_the_plain_kernels(bundle, pictures, tmp_path):
-    report = compared("tflite-runtime", bundle, pictures / "test", 32, "--cache", tmp_path)
+def test_tflite_runtime_agrees_with_the_plain_kernels(bundle, pictures):
+    report = compared("tflite-runtime", bundle, pictures / "test", 32)
     comparisons = by_name(report)
     # The same kernels at int8, and not XNNPACK's.
     assert comparisons["int8", "this machine, plain kernels"]["largest"] < 1e-5

@@ -113,6 +113,14 @@ def test_a_wrong_length_at_the_end_does_not_hide_the_pictures_behind_it():
     assert [bytes(p) for p in pictures] == [KINDS["jpeg"], KINDS["png"]]
 
 
+def test_a_segment_longer_than_what_is_left_does_not_hide_the_pictures_in_it():
+    damaged = b"\xff\xd8\xff\xe0\x5e\x51" + bytes(range(1, 99))
+    stream = damaged + KINDS["png"] + KINDS["ppm"]
+    items = cut(stream, None)
+    assert [bytes(i) for i in items if not isinstance(i, Skipped)] == [KINDS["png"], KINDS["ppm"]]
+    assert [i.size for i in items if isinstance(i, Skipped)] == [len(damaged)]
+
+
 def test_garbage_without_an_end_is_said_in_time_and_kept_nowhere():
     sent = 0
 

@@ -9,9 +9,9 @@ from edge.errors import UserError
 
 PRESETS = {
     # steps of training; where the VAE is plain, early stopping may end sooner
-    "quick": {"steps": 1000},
-    "standard": {"steps": 2000},
-    "best": {"steps": 6000},
+    "quick": {"steps": 1400},
+    "standard": {"steps": 4000},
+    "best": {"steps": 12000},
 }
 _FEW = 1000  # pictures, for which a preset's steps are meant
 _MOST_TIMES = 3.0  # that many steps for many pictures
@@ -53,8 +53,8 @@ class Config:
     likelihood: str = "gaussian"
     latent_dim: int = 64
     beta: float = 1.0
-    batch_size: int = 16
-    steps: int = 2000
+    batch_size: int = 8
+    steps: int = 4000
     learning_rate: float = 3e-3
     augmentation: str = "auto"
     false_alarm_rate: float = DEFAULT_RATE

@@ -8,7 +8,7 @@
 | GET /api/status | counts, health, last records, scores, events, marks |
 | GET /api/records/ID | one record |
 | GET /api/records/ID/picture, .../map | its stored picture or heat map |
-| POST /api/records/ID/mark | {"kind": "false-alarm" or "missed"} |
+| POST /api/records/ID/mark | {"kind": "false-alarm", "missed" or "none"} |
 """
 
 from __future__ import annotations

@@ -16,6 +16,7 @@ from edge.page import memory
 from edge.page.pictures import Stored, open_picture
 from edge.page.recent import Rejected
 from edge.station.clock import boot_id
+from edge.station.editor import UNMARK
 from edge.station.schema import FILE, StoreError
 from edge.station.store import open_store
 from edge.station.types import Record
@@ -117,8 +118,11 @@ class Reader:
         return None if found is None else open_picture(self._folder, found, kind)
 
     def mark(self, id: int, kind: str) -> Dict[str, Any]:
-        """Keeps an operator's word. Raises: UserError, see `StoreEditor.mark`."""
+        """Keeps an operator's word, or takes it back. Raises: UserError, see `StoreEditor.mark`."""
         with open_store(self._folder, readonly=False) as store:
+            if kind == UNMARK:
+                store.unmark(id)
+                return {"id": id, "mark": None}
             made = store.mark(id, kind)
         return {"id": made.record.id, "mark": made.kind}
 

@@ -69,10 +69,9 @@ def _name(host: str) -> str:
 
 @contextlib.contextmanager
 def _signals(stop: Callable) -> Iterator[None]:
-    names = (signal.SIGTERM, signal.SIGINT)
-    before = [signal.signal(name, stop) for name in names]
+    before = {name: signal.signal(name, stop) for name in (signal.SIGTERM, signal.SIGINT)}
     try:
         yield
     finally:
-        for name, handler in zip(names, before):
+        for name, handler in before.items():
             signal.signal(name, handler)

@@ -145,17 +145,23 @@ def _service(options) -> int:
 
 
 def _add_mark(parser) -> None:
+    from edge.station.editor import MARKS, UNMARK
+
     parser.add_argument("id", type=int, metavar="ID", help="of the record, as every sink gives it")
-    parser.add_argument("kind", choices=("false-alarm", "missed"))
+    parser.add_argument("kind", choices=(*MARKS, UNMARK))
     _add_station(parser)
 
 
 def _mark(options) -> int:
+    from edge.station.editor import UNMARK, StoreEditor
     from edge.station.lines import to_json
-    from edge.station.store import open_store
 
-    with open_store(_folder(options.station), readonly=False) as store:
-        mark = store.mark(options.id, options.kind)  # type: ignore[attr-defined]
+    with StoreEditor(_folder(options.station)) as store:
+        if options.kind == UNMARK:
+            if not store.unmark(options.id):
+                raise UserError(f"record {options.id} has no mark to take back")
+            return 0
+        mark = store.mark(options.id, options.kind)
     print(to_json(mark.record, mark=mark.kind))
     return 0
 

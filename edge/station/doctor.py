@@ -28,6 +28,7 @@ _OPTIONAL = {
     "cv2": ("OpenCV", "USB and network cameras, video files", "opencv-python-headless"),
     "picamera2": ("picamera2", "the Pi's own camera", ""),
     "paho.mqtt": ("paho-mqtt", "MQTT", "paho-mqtt"),
+    "waitress": ("waitress", "the page and uploads", "waitress"),
     "gpiozero": ("gpiozero", "GPIO", "gpiozero lgpio"),
     "cryptography": ("cryptography", "signed bundles", "cryptography"),
 }
@@ -234,6 +235,8 @@ def _needed(settings) -> Iterator[str]:
         yield "cv2"
     if kind == "picamera":
         yield "picamera2"
+    if kind == "upload" or settings.page.serve:
+        yield "waitress"
     for sink in settings.sinks:
         kind = sink.to.partition(":")[0]
         if kind in ("mqtt", "mqtts"):

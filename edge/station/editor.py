@@ -10,6 +10,7 @@ from edge.errors import UserError
 from edge.station.view import COLUMNS, STATE, Mark, StoreView, clean, plain
 
 MARKS = ("false-alarm", "missed")
+UNMARK = "none"  # where a mark is asked for: takes it back
 EVENTS_KEPT = 10_000
 
 
@@ -48,6 +49,11 @@ class StoreEditor(StoreView):
                 (*made.record, made.kind, made.marked),
             )
         return made
+
+    def unmark(self, id: int) -> bool:
+        """Takes a mark back. Returns whether there was one."""
+        with self._writing() as connection:
+            return connection.execute("DELETE FROM marks WHERE id = ?", (id,)).rowcount > 0
 
     def note(self, kind: str, text: str) -> None:
         """Keeps an event."""

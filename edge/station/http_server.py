@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import ipaddress
 import logging
+import re
 import socket
 import time
 from typing import Any, Callable, Dict, NamedTuple, Optional
@@ -21,7 +22,9 @@ _CONNECTIONS = 100
 _AHEAD = 8  # requests that a client may send before it has its answers
 _HEADER = 16 * 2**10  # bytes
 _IN_MEMORY = 2**20  # bytes of a body; the rest waits in a file that has no name
+_PROGRESS = 2**20  # bytes of an answer; who has taken so many has as long again for the next
 _NEVER = 2**60  # bytes of answers that wait for clients; more would stop the application's threads
+_HOST = re.compile(r"(?:\[([^\[\]]*)\]|([^:\[\]]*))(?::[0-9]*)?")
 
 Refusal = Optional[tuple]  # (code, reason, text)
 
@@ -102,8 +105,10 @@ class HttpServer:
         crowded = len(channels) >= _CONNECTIONS // 2
         patience = min(1.0, self._limits.patience) if crowded else self._limits.patience
         for channel in channels:
-            if channel.requests or not hasattr(channel, "waits_since"):
-                channel.waits_since = now  # it is our turn, not the client's
+            waiting = channel.total_outbufs_len
+            ours = channel.requests or not hasattr(channel, "waits_since")
+            if ours or channel.waiting - waiting > _PROGRESS:  # our turn; or it does its best
+                channel.waits_since, channel.waiting = now, waiting
             elif now - channel.waits_since > patience:
                 # Not left to waitress: it waits until the client takes something once more.
                 channel.handle_close()
@@ -158,10 +163,9 @@ def is_loopback(host: str) -> bool:
 
 
 def host_of(header: str) -> str:
-    """The name or address in a `Host` header."""
-    if header.startswith("["):
-        return header[1:].partition("]")[0]
-    return header.partition(":")[0]
+    """The name or address in a `Host` header; "" for what is none."""
+    found = _HOST.fullmatch(header)
+    return "" if found is None else found[1] or found[2] or ""
 
 
 def _waitress() -> Any:

@@ -7,6 +7,7 @@ station: a disk that is full, a sink that is down are told and tried again.
 
 from __future__ import annotations
 
+import threading
 from collections import OrderedDict
 from typing import Dict, List, Optional, Tuple
 
@@ -99,12 +100,19 @@ class Ledger:
         try:
             self.flush(source)
         finally:
-            for sink in self._sinks:
-                sink.close()
+            self._close_sinks()
             try:
                 self.store.close()
             except StoreError as error:
                 self._log.error(f"store: {error}; these verdicts are lost")
+
+    def _close_sinks(self) -> None:
+        # Side by side: each may take its time to send what waits.
+        threads = [threading.Thread(target=sink.close, daemon=True) for sink in self._sinks]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
 
     def _keep(self, arrival: Arrival, judged: Judged) -> Optional[str]:
         if self._failures is None or judged.view is None or judged.verdict is None:

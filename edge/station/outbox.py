@@ -73,7 +73,7 @@ class Outbox:
         """Records that this sink never got: they waited too long, were refused, or are lost."""
         return self._cursor.skipped
 
-    def close(self, timeout: float = 5.0) -> None:
+    def close(self, timeout: float = 2.5) -> None:
         """Sends what it can in `timeout` seconds; the rest goes out after the next start."""
         self._until = time.monotonic() + timeout
         self._end.set()

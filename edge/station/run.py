@@ -147,23 +147,19 @@ class Station:
     def _record(self, source: str, taken: float, monotonic: float, judged: Judged) -> Record:
         verdict = judged.verdict
         label = "error" if verdict is None else verdict.label
-        record = Record(
+        return Record(
             taken=taken,
             monotonic=monotonic,
             boot=self._boot,
             source=source,
             verdict=label,
             decision=self._judgement.decide(label, monotonic),
+            score=verdict and verdict.score,
+            p_value=verdict and verdict.p_value,
+            threshold=verdict and verdict.threshold,
+            ms=verdict and verdict.ms,
             bundle=self._model.id,
             error=judged.error,
-        )
-        if verdict is None:
-            return record
-        return record._replace(
-            score=verdict.score,
-            p_value=verdict.p_value,
-            threshold=verdict.threshold,
-            ms=verdict.ms,
         )
 
     def _lose(self, trouble: Trouble) -> None:
@@ -208,8 +204,8 @@ class Station:
         if change is not None:
             self._store.note("bundle", change)
             self._log.info(f"bundle: {change}")
-            self._note_rejected()
             self._monitor.begin(self._model)
+        self._note_rejected()  # also where a version gave way before it was ever used
 
     def _note_rejected(self) -> None:
         rejected = self._model.rejected

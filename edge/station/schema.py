@@ -20,6 +20,7 @@ from edge.files import write_error
 FILE = "station.db"
 VERSION = 1
 _APPLICATION = 0x65646765  # "edge"; tells a store from any other SQLite file
+_CACHE = 400  # KiB of pages a connection; records are added at the end, which takes a few
 _KEPT_ASIDE = 2  # damaged stores kept to be looked into; more would fill the disk
 
 _RECORD = (
@@ -86,6 +87,7 @@ def connect(path: Path, mode: str, timeout: float, synchronous: str = "FULL") ->
     connection.text_factory = lambda text: text.decode("utf-8", "replace")
     try:
         connection.execute(f"PRAGMA synchronous={synchronous}")
+        connection.execute(f"PRAGMA cache_size=-{_CACHE}")
     except BaseException:
         connection.close()
         raise

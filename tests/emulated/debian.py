@@ -54,6 +54,7 @@ def make(cpu_name: str, cpu: Cpu, cache: Path, packages: Sequence[str]) -> Debia
 
     Raises: UnavailableError where this machine cannot make or run it.
     """
+    _need_root()
     _need_tools(cpu)
     _need_binfmt(cpu)
     root = cache / f"{RELEASE}-{cpu.architecture}-{_short(' '.join(packages))}"
@@ -100,19 +101,31 @@ def run(command: Sequence[str], what: str) -> None:
         raise UnavailableError(f"{what} failed with status {done.returncode}; its output is above")
 
 
+def fetch(command: Sequence[str], what: str) -> None:
+    """`run` for what needs a network."""
+    try:
+        run(command, what)
+    except UnavailableError as error:
+        raise UnavailableError(f"{error}; is there a network?") from None
+
+
 def _short(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:8]
 
 
-def _need_tools(cpu: Cpu) -> None:
+def _need_root() -> None:
+    """Raises: UnavailableError where this is somebody else."""
     if os.geteuid():
         raise UnavailableError("an emulated Debian has to be made and entered as root; use sudo")
+
+
+def _need_tools(cpu: Cpu) -> None:
     tools = [*_TOOLS, f"qemu-{cpu.qemu}-static"]
     missing = [tool for tool in tools if not shutil.which(tool)]
     if missing and shutil.which("apt-get"):
         install = ["apt-get", "install", "--yes", "--no-install-recommends", *_PACKAGES]
-        run(["apt-get", "update"], "`apt-get update`")
-        run(install, f"`{' '.join(install)}`")
+        fetch(["apt-get", "update"], "`apt-get update`")
+        fetch(install, f"`{' '.join(install)}`")
         missing = [tool for tool in tools if not shutil.which(tool)]
     if missing:
         raise UnavailableError(f"{', '.join(missing)} missing; install {', '.join(_PACKAGES)}")
@@ -143,7 +156,7 @@ def _debootstrap(root: Path, cpu: Cpu, packages: Sequence[str]) -> None:
     include = ",".join(["python3-venv", *packages])
     call = ["debootstrap", f"--arch={cpu.architecture}", "--variant=minbase"]
     call += [f"--include={include}", RELEASE, str(partial), _mirror()]
-    run(call, f"`{' '.join(call)}` (minutes)")
+    fetch(call, f"`{' '.join(call)}` (minutes)")
     partial.rename(root)
 
 
@@ -168,4 +181,4 @@ def _download(debian: Debian, wheels: Sequence[str]) -> None:
     call += [f"--platform={p}_{debian.cpu.machine}" for p in platforms]
     call += ["--implementation=cp", f"--python-version={PYTHON}"]
     call += [f"--abi={abi}" for abi in (f"cp{PYTHON.replace('.', '')}", "abi3", "none")]
-    run([*call, f"--dest={folder}", *wheels], f"`pip download` of {debian.cpu.machine} wheels")
+    fetch([*call, f"--dest={folder}", *wheels], f"`pip download` of {debian.cpu.machine} wheels")

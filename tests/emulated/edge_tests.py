@@ -45,7 +45,10 @@ def run_tests(machine: Machine, names: list) -> dict:
         "EDGE_TEST_PICTURES": f"{machine.inside}/pictures",
         "PYTHONPATH": "tests",
     }
-    call = ("-m", "pytest", "-p", "emulated.patient", "-p", "no:cacheprovider", "-rs", "--tb=short")
+    plugins = ["patient", "ready", *(["qemu"] if machine.emulated else [])]
+    call = ["-m", "pytest", "-p", "no:cacheprovider", "-rsxX", "--tb=short"]
+    for plugin in plugins:
+        call += ["-p", f"emulated.{plugin}"]
     files = [f"tests/{name}" for name in names]
     say = functools.partial(print, file=sys.stderr, flush=True)
     status, lines = machine.run(*call, *files, variables=variables, line=say)

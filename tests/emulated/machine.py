@@ -10,11 +10,11 @@ import contextlib
 import hashlib
 import json
 import os
+import platform
 import shutil
 import subprocess
 import sys
 import tempfile
-import venv
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -25,6 +25,9 @@ from emulated.cpus import CPUS
 ROOT = Path(__file__).resolve().parents[2]
 XNNPACK, PLAIN = "XNNPACK", "plain kernels"
 TFLITE_RUNTIME = "tflite-runtime==2.14.0"  # the last one
+SIGNING = ("export/__init__.py", "export/sign.py")  # the tests sign what they install
+TESTING = ["pytest", "hypothesis"]
+TFLITE_PYTHONS = ("3.9", "3.10", "3.11")
 
 
 class Machine(NamedTuple):
@@ -32,6 +35,7 @@ class Machine(NamedTuple):
 
     folder: where it works, as seen from here; inside: the same, as seen from there.
     prefix: the command before `python`'s arguments. edge: those before `edge`'s arguments.
+    emulated: whether QEMU runs it.
     """
 
     name: str
@@ -40,6 +44,7 @@ class Machine(NamedTuple):
     inside: str
     prefix: list[str]
     edge: tuple = ("-m", "edge")
+    emulated: bool = False
 
     def run(self, *arguments: str, variables=None, line=None) -> tuple:
         """Runs `python ARGUMENTS` in the machine's folder; returns (status, lines it printed).
@@ -86,6 +91,9 @@ class Machine(NamedTuple):
         ):
             shutil.copytree(source, self.folder / name, ignore=ignore)
         shutil.copy(ROOT / "pyproject.toml", self.folder)
+        (self.folder / "export").mkdir()
+        for name in SIGNING:
+            shutil.copy(ROOT / name, self.folder / name)
 
 
 @contextlib.contextmanager
@@ -98,22 +106,45 @@ def this_machine(kernels: str = XNNPACK) -> Iterator[Machine]:
 
 
 @contextlib.contextmanager
-def tflite_runtime(cache: Path) -> Iterator[Machine]:
-    """A virtual environment of this machine with tflite-runtime and the NumPy that it needs."""
-    if sys.version_info >= (3, 12):
-        raise UnavailableError("tflite-runtime ends with Python 3.11; use an older Python")
-    wanted = [TFLITE_RUNTIME, "numpy<2", "Pillow>=9.1", "pytest", "hypothesis"]
-    version = f"{sys.version_info.major}.{sys.version_info.minor}"
+def tflite_runtime(cache: Path, python: str) -> Iterator[Machine]:
+    """A virtual environment of this machine with tflite-runtime and the NumPy that it needs.
+
+    python: the interpreter to make it with, a name or a path.
+    """
+    version = _version(python)
+    wanted = [TFLITE_RUNTIME, "numpy<2", "Pillow>=9.1", *_optional(), *TESTING]
     made = cache / f"tflite-runtime-{version}-{_short(wanted)}"
     if not made.is_dir():
         partial = made.with_name(f"{made.name}.partial")
-        venv.create(partial, clear=True, with_pip=True)
+        debian.run([python, "-m", "venv", "--clear", str(partial)], "`python -m venv`")
         call = [str(partial / "bin" / "python"), "-m", "pip", "install", "--quiet", *wanted]
-        debian.run(call, f"`pip install {' '.join(wanted)}`")
+        debian.fetch(call, f"`pip install {' '.join(wanted)}`")
         partial.rename(made)
     with tempfile.TemporaryDirectory() as folder:
-        python = [str(made / "bin" / "python")]
-        yield Machine("tflite-runtime 2.14 on x86", PLAIN, Path(folder), folder, python)
+        command = [str(made / "bin" / "python")]
+        name = f"tflite-runtime 2.14 on {platform.machine()}, Python {version}"
+        yield Machine(name, PLAIN, Path(folder), folder, command)
+
+
+def _optional() -> list:
+    """What `edge` uses where it is there; no interpreter and no NumPy."""
+    lines = (ROOT / "edge" / "requirements-station.txt").read_text().splitlines()
+    return [line for line in (line.partition("#")[0].strip() for line in lines) if line]
+
+
+def _version(python: str) -> str:
+    """Such as 3.11. Raises: UnavailableError where tflite-runtime has no wheel for it."""
+    ask = [python, "-c", "import sys; print('%d.%d' % sys.version_info[:2])"]
+    try:
+        version = subprocess.run(ask, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        version = "no Python"
+    if version not in TFLITE_PYTHONS:
+        raise UnavailableError(
+            f"expected Python {', '.join(TFLITE_PYTHONS)}, which tflite-runtime 2.14 is there for; "
+            f"{python} is {version}: give another with --python"
+        )
+    return version
 
 
 @contextlib.contextmanager
@@ -122,19 +153,20 @@ def emulated(cpu_name: str, cache: Path) -> Iterator[Machine]:
     cpu = CPUS[cpu_name]
     requirements = ROOT / "edge" / "requirements.txt"
     if cpu.architecture == "armhf":
-        # PyPI has no NumPy, no Pillow and no hypothesis for it: Debian's own serve.
-        packages = ["python3-numpy", "python3-pil", "python3-pytest", "python3-hypothesis"]
-        kernels, wheels = PLAIN, ["--no-deps", TFLITE_RUNTIME]
+        # PyPI has no NumPy and no Pillow for it: Debian's own serve.
+        packages = [f"python3-{p}" for p in ("numpy", "pil", "cryptography", "pytest")]
+        packages.append("python3-hypothesis")
+        kernels, wheels = PLAIN, ["--no-deps", TFLITE_RUNTIME, "paho-mqtt>=2", "waitress"]
     else:
         packages, kernels = [], XNNPACK
-        wheels = ["-r", str(requirements), "pytest", "hypothesis"]
+        wheels = ["-r", str(requirements), *_optional(), *TESTING]
     made = debian.make(cpu_name, cpu, cache, packages)
     debian.install(made, requirements, wheels, system=bool(packages))
     with tempfile.TemporaryDirectory(dir=made.root / "srv") as folder:
         inside = f"/{os.path.relpath(folder, made.root)}"
         prefix = made.command(inside, "/venv/bin/python")
         name = f"emulated {cpu.board} ({cpu_name}, {cpu.architecture})"
-        yield Machine(name, kernels, Path(folder), inside, prefix)
+        yield Machine(name, kernels, Path(folder), inside, prefix, emulated=True)
 
 
 def _short(words: list[str]) -> str:

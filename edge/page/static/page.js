@@ -7,7 +7,7 @@ import { byId, setText } from "./parts/dom.js";
 import { VerdictList } from "./parts/list.js";
 import { LiveView } from "./parts/live.js";
 import { Marks } from "./parts/marks.js";
-import { ask, poll } from "./parts/poll.js";
+import { ask, now, poll, since } from "./parts/poll.js";
 import { notice, showStation } from "./parts/station.js";
 import { judge, VerdictPanel } from "./parts/verdict.js";
 
@@ -26,16 +26,16 @@ marks.changed = () => {
 };
 
 let live = null; // the last answer
-let came = { steady: 0, wall: 0 }; // when
+let asked = now(); // when it was asked for, so that an answer held up on its way is no new one
 let why = "";
 
 const askLive = poll(() => view.url, LIVE, gotLive, lost);
 poll(() => "/api/status", STATUS, gotStatus, lost);
 setInterval(tick, TICK);
 
-function gotLive(answer) {
+function gotLive(answer, when) {
   live = answer;
-  came = { steady: performance.now(), wall: Date.now() };
+  asked = when;
   why = "";
   view.show(answer);
   tick();
@@ -56,13 +56,8 @@ function lost(error) {
   tick();
 }
 
-/** Seconds since the last answer. One of the clocks stands still while a computer sleeps. */
-function since() {
-  return Math.max(0, performance.now() - came.steady, Date.now() - came.wall) / 1000;
-}
-
 function tick() {
-  const age = live ? since() : 0;
+  const age = live ? since(asked) : 0;
   const silent = live === null || age > SILENCE;
   panel.show(judge(live, age, why));
   view.tick(silent ? null : age);
@@ -75,7 +70,7 @@ function tick() {
   setText(byId("notice-text"), text);
 }
 
-const NAMES = { running: "running", stopped: "not running", silent: "silent", new: "not yet run", unreadable: "no store" };
+const NAMES = { running: "running", stopped: "not running", silent: "no signal", new: "not yet run", unreadable: "no store" };
 
 // What was true when the page was put away is not to be seen when it comes back.
 document.addEventListener("visibilitychange", () => {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import stat
 import sys
@@ -17,15 +18,21 @@ from edge.station.types import Record
 
 
 class StandardOutput:
-    """A line a record, flushed. A reader that hangs up ends the program, as in any pipe."""
+    """A line a record, flushed. A reader that hangs up ends the program, as in any pipe.
+
+    Raises: UserError where it is closed.
+    """
 
     name, at_once = "-", False
+
+    def __init__(self) -> None:
+        if sys.stdout is None:
+            raise UserError("expected a standard output for the sink -, and it is closed")
 
     def write(self, records: List[Record]) -> None:
         """Raises: BrokenPipeError; SinkError for any other failure."""
         try:
-            sys.stdout.write("".join(f"{to_json(record)}\n" for record in records))
-            sys.stdout.flush()
+            _write_all(sys.stdout.buffer, "".join(f"{to_json(r)}\n" for r in records).encode())
         except BrokenPipeError:
             raise
         except OSError as error:
@@ -33,6 +40,18 @@ class StandardOutput:
 
     def close(self) -> None:
         """Standard output stays open."""
+
+
+def _write_all(out, data: bytes) -> None:
+    # With PYTHONUNBUFFERED the buffer is none: a signal cuts a write short, and `print` or
+    # `sys.stdout.write` then lose the rest.
+    left = memoryview(data)
+    while left:
+        written = out.write(left)
+        if written is None:
+            raise BlockingIOError(errno.EAGAIN, "it is set not to wait, and its reader is slow")
+        left = left[written:]
+    out.flush()
 
 
 class JsonLines:

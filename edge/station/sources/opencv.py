@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from typing import Any, Iterator, Optional, Tuple
 
@@ -59,6 +60,8 @@ def _opened(text: str, size: Optional[Tuple[int, int]]) -> Any:
 
     cv2.setNumThreads(1)  # the processors are there to judge
     if text.startswith(_URLS):
+        # As other releases have it; OpenCV 4.11 would ask for UDP, which loses parts of pictures.
+        os.environ.setdefault("OPENCV_FFMPEG_CAPTURE_OPTIONS", "rtsp_flags;prefer_tcp")
         capture = cv2.VideoCapture(text, cv2.CAP_FFMPEG)
     else:
         device = text.partition(":")[2]

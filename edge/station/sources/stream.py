@@ -191,6 +191,7 @@ class PictureStream:
                 (length,) = struct.unpack_from(">H", self._need(at + 4, safe), at + 2)
                 start, at = at, at + 2 + max(2, length)
                 if 0xE0 <= marker <= 0xEF:
+                    self._need(at, start)  # where the stream ends before, its length is wrong
                     safe = at  # a thumbnail may be in there
                 elif marker == 0xDA:
                     safe, not_here = max(safe, start), _NOT_BETWEEN_SCANS

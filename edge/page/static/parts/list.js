@@ -7,6 +7,7 @@ import { offered } from "./marks.js";
 import { toast } from "./toast.js";
 
 const MOVED = 500; // milliseconds after a move in which a press is not meant for what it hits
+const LEFT_ALONE = 60000; // milliseconds after the last touch from which on it moves again
 
 export class VerdictList {
   /** marks: of marks.js. open: called with the id of a record. */
@@ -20,10 +21,11 @@ export class VerdictList {
     this.status = null;
     this.shown = [];
     this.box = byId("list");
-    this.held_button = byId("hold");
-    this.held_button.addEventListener("click", () => this.hold(!this.held));
+    this.timer = 0;
+    this.button = byId("hold");
+    this.button.addEventListener("click", () => this.hold(!this.held));
     for (const name of ["pointerdown", "focusin", "wheel", "touchstart"]) {
-      this.box.addEventListener(name, () => this.hold(true), { passive: true });
+      this.box.addEventListener(name, () => this.touched(), { passive: true });
     }
     onChoice(byId("filter"), (filter) => {
       this.filter = filter;
@@ -44,10 +46,18 @@ export class VerdictList {
     for (const record of this.shown) this.fill(this.rows.get(record.id), record);
   }
 
+  touched() {
+    if (this.held && !this.timer) return; // by the button: until it is pressed again
+    this.hold(true);
+    this.timer = setTimeout(() => this.hold(false), LEFT_ALONE);
+  }
+
   hold(held) {
-    if (held && !this.held) this.held_since = this.newest()[0]?.id ?? 0;
+    clearTimeout(this.timer);
+    this.timer = 0;
+    if (held && !this.held) this.heldFrom = this.newest()[0]?.id ?? 0;
     this.held = held;
-    this.held_button.setAttribute("aria-pressed", String(held));
+    this.button.setAttribute("aria-pressed", String(held));
     if (!held && this.status) this.show();
     this.say();
   }
@@ -67,10 +77,10 @@ export class VerdictList {
   }
 
   say() {
-    const newer = this.newest().filter((record) => record.id > this.held_since).length;
+    const newer = this.newest().filter((record) => record.id > this.heldFrom).length;
     const more = newer >= this.newest().length && newer > 0 ? `${newer} or more` : String(newer);
-    const text = this.held ? `Held. Show the newest (${more} new)` : "Newest first, moving. Hold";
-    setText(this.held_button, text);
+    const text = this.held ? `Held. Show the newest (${more} new)` : "Hold the list still";
+    setText(this.button, text);
   }
 
   empty() {

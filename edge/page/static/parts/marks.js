@@ -4,7 +4,8 @@ import { make, setChildren, setText } from "./dom.js";
 import { ask } from "./poll.js";
 import { toast } from "./toast.js";
 
-export const NAMES = { "false-alarm": "False alarm", missed: "Missed" };
+const NONE = "none";
+export const NAMES = { "false-alarm": "False alarm", missed: "Missed defect" };
 
 /** The marks that make sense for a frame. What passed cannot be a false alarm. */
 export function offered(record, marked) {
@@ -33,8 +34,10 @@ export class Marks {
         headers: { "Content-Type": "application/json" },
         body: JSON.stringify({ kind }),
       });
-      this.known = { ...this.known, [record.id]: kind };
-      toast(`Frame ${record.id} (${record.decision}) is marked: ${NAMES[kind].toLowerCase()}.`);
+      const { [record.id]: before, ...others } = this.known;
+      this.known = kind === NONE ? others : { ...others, [record.id]: kind };
+      const said = kind === NONE ? "is not marked any more" : `is marked: ${NAMES[kind].toLowerCase()}`;
+      toast(`Frame ${record.id} (${record.decision}) ${said}.`);
     } catch (error) {
       toast(`Not marked: ${error.message}.`, true);
     }
@@ -59,12 +62,9 @@ export class Marks {
     const name = NAMES[kind];
     const press = () => {
       if (!allowed()) return;
-      if (this.known[record.id] === kind) {
-        toast(`Frame ${record.id} is marked so already; its details change a mark.`);
-        return;
-      }
+      const again = this.known[record.id] === kind; // takes the mark back
       button.disabled = true;
-      this.set(record, kind).finally(() => {
+      this.set(record, again ? NONE : kind).finally(() => {
         button.disabled = false;
       });
     };

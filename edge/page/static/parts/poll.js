@@ -24,9 +24,18 @@ export async function ask(url, options = {}) {
   return content;
 }
 
+/** This moment by two clocks: one of them stands still while a computer sleeps, one may be set. */
+export const now = () => ({ steady: performance.now(), wall: Date.now() });
+
+/** Seconds since a moment, by the clock that says more. */
+export function since(moment) {
+  const { steady, wall } = now();
+  return Math.max(0, steady - moment.steady, wall - moment.wall) / 1000;
+}
+
 /**
  * url: gives the address. every: milliseconds from one answer to the next request.
- * answered, failed: get the JSON and the RequestError.
+ * answered: gets the JSON and when it was asked for, as by `now`; failed: the RequestError.
  * Returns a function that asks at once.
  */
 export function poll(url, every, answered, failed) {
@@ -42,11 +51,13 @@ export function poll(url, every, answered, failed) {
     }
     if (document.hidden) return;
     asking = true;
+    const asked = now();
     try {
-      answered(await ask(url()));
+      const answer = await ask(url());
+      if (!document.hidden) answered(answer, asked);
     } catch (error) {
       if (!(error instanceof RequestError)) throw error;
-      failed(error);
+      if (!document.hidden) failed(error);
     } finally {
       asking = false;
       timer = setTimeout(once, again ? 0 : every);

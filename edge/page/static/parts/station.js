@@ -53,11 +53,11 @@ function figures({ counts, health, records = [] }) {
     ["Dropped", count(health?.frames?.dropped ?? counts?.dropped)],
     ["Failed", count(health?.frames?.failed ?? counts?.failed)],
     ["Lost", count(health?.frames?.lost ?? counts?.lost)],
-    ["Time a frame", milliseconds(times[Math.floor(times.length / 2)])],
-    ["Slowest of the last", milliseconds(times.at(-1))],
-    ["Running for", duration(health?.uptime_s)],
+    ["Time, median", milliseconds(times[Math.floor(times.length / 2)])],
+    ["Time, longest", milliseconds(times.at(-1))],
+    ["Runs for", duration(health?.uptime_s)],
     ["Disk free", health?.free_mb == null ? "–" : `${count(health.free_mb)} MB`],
-    ["Waiting to be sent", waiting.length ? waiting.map(([to, n]) => `${n} to ${to}`).join(", ") : "none"],
+    ["To be sent", waiting.length ? waiting.map(([to, n]) => `${n} to ${to}`).join(", ") : "none"],
     ["Bundle", health?.bundle ?? records[0]?.bundle ?? "–"],
   ];
 }

@@ -6,6 +6,9 @@ let timer = 0;
 
 export function toast(text, bad = false) {
   const line = byId("toast");
+  // An open dialog lies above everything that is not in it.
+  const above = document.querySelector("dialog[open]") ?? document.body;
+  if (line.parentElement !== above) above.append(line);
   setText(line, text);
   line.classList.toggle("bad", bad);
   line.classList.add("shown");

@@ -6,7 +6,7 @@ import { ago, number, time } from "./format.js";
 
 const FRESH = 10; // seconds that a verdict counts as the present one
 const SILENCE = 3; // seconds without an answer after which nothing is claimed
-const WORDS = { new: "NOT YET RUN", stopped: "NOT RUNNING", silent: "SILENT", unreadable: "NO STORE" };
+const WORDS = { new: "NOT YET RUN", stopped: "NOT RUNNING", silent: "NO SIGNAL", unreadable: "NO STORE" };
 
 /**
  * What to show of an answer. live: of /api/live, null before the first. since: seconds since it
