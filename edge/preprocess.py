@@ -182,7 +182,7 @@ def preprocess(picture: np.ndarray, spec: InputSpec) -> np.ndarray:
     if image.mode != mode:
         image = image.convert(mode)
     if image.size != (spec.width, spec.height):
-        # Each way on its own: Pillow 13 begins with the columns of tall pictures, older ones never do,
+        # Each way on its own: Pillow 13 begins with the columns of tall pictures, others never do,
         # and the rounding between the two makes a grey level.
         image = image.resize((spec.width, image.height), Resampling.BILINEAR)
         image = image.resize((spec.width, spec.height), Resampling.BILINEAR)

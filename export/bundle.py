@@ -16,6 +16,8 @@ import vae_tf
 from edge.calibration import Calibration, calibrate
 from edge.files import write_atomically, write_error
 from edge.golden import GOLDEN, golden_bytes, run_golden
+from edge.install.archive import archive_bytes
+from edge.install.signature import SIGNATURE
 from edge.interpreter import Graph, find_interpreter
 from edge.manifest import (
     MANIFEST,
@@ -30,6 +32,7 @@ from export import verify
 from export.card import card
 from export.macs import multiply_adds
 from export.saved_model import ROLES, write_saved_model
+from export.sign import load_key
 from export.tflite import REPRESENTATIVE, to_float32, to_int8
 from vae_tf.data import Pictures
 from vae_tf.defects import with_defects
@@ -39,6 +42,7 @@ from vae_tf.quiet import quiet
 from vae_tf.restoring import RestoringVAE
 from vae_tf.run import Run, make_folder, versions
 
+ARCHIVE = "bundle.tar"
 _VERIFIED = 64  # good pictures, and as many synthetic defects, that every graph is run on
 _GOLDEN_PICTURES = 3
 
@@ -51,14 +55,19 @@ class _Graphs:
     graphs: dict[str, Graph]
 
 
-def export(run_folder, out, name: str | None = None, say=print) -> dict:
+def export(
+    run_folder, out, name: str | None = None, say=print, key=None, archive: bool = False
+) -> dict:
     """Writes `out`/saved_model and `out`/bundle from a finished run.
 
     name: of the bundle, by default the run folder's. say: takes lines meant for a person.
+    key: file of the private key that signs the manifest, if any. archive: write the bundle as one
+        file as well, `out`/bundle.tar.
     Returns: the figures of the manifest's "quality".
     Raises: RunError where the run is not finished; verify.VerificationError where a graph fails,
         and then nothing in `out` has changed; UserError where `out` cannot be written.
     """
+    signer = load_key(key) if key is not None else None
     run = Run.open(run_folder)
     detector = run.load_detector()
     splits = run.load_splits()
@@ -84,10 +93,19 @@ def export(run_folder, out, name: str | None = None, say=print) -> dict:
         make_folder(stage / "bundle")
         for file, content in files.items():
             write_atomically(stage / "bundle" / file, content)
+        content = manifest_bytes(manifest)
+        if signer is not None:
+            write_atomically(stage / "bundle" / SIGNATURE, signer.sign(content))
         # The manifest comes last: a folder without one is no bundle.
-        write_atomically(stage / "bundle" / MANIFEST, manifest_bytes(manifest))
+        write_atomically(stage / "bundle" / MANIFEST, content)
+        if archive:
+            write_atomically(stage / ARCHIVE, archive_bytes(stage / "bundle"))
         for part in ("saved_model", "bundle"):
             _put_in_place(stage / part, out / part)
+        if archive:
+            (stage / ARCHIVE).replace(out / ARCHIVE)
+        elif (out / ARCHIVE).exists():
+            say(f"{out / ARCHIVE} is still that of an earlier export")
     return report.figures
 
 
