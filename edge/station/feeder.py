@@ -2,8 +2,7 @@
 
 A source's iterator waits for as long as nothing comes. A thread of its own does that waiting, and
 only when the loop has asked: what waits in the source stays there until it is wanted, so that a
-camera's newest picture is the one that is judged. Of a source that waits itself, such as a folder,
-the next picture is read while one is judged.
+camera's newest picture is the one that is judged.
 """
 
 from __future__ import annotations
@@ -28,7 +27,6 @@ class Feeder:
     def __init__(self, source: Source):
         self.ended = False
         self._source = source
-        self._ahead = not (source.live or source.prompt)
         # Held until the loop asks. A plain lock: a semaphore takes twice the time of a hand-over.
         self._asked = threading.Lock()
         self._asked.acquire()
@@ -45,7 +43,9 @@ class Feeder:
         deadline: of `time.monotonic`. also: a file descriptor.
         Raises: whatever the source raised.
         """
-        self._ask()
+        if not self._outstanding:
+            self._outstanding = True
+            self._asked.release()
         # Not by the flag: it may be up a moment before its byte, which would then be left behind.
         if self._ready.fd not in wait_for([self._ready.fd, also], deadline):
             return None
@@ -55,14 +55,7 @@ class Feeder:
             raise self._error
         arrival, self._arrival = self._arrival, None
         self.ended = arrival is None
-        if self._ahead and not self.ended:
-            self._ask()
         return arrival
-
-    def _ask(self) -> None:
-        if not self._outstanding:
-            self._outstanding = True
-            self._asked.release()
 
     def close(self) -> Optional[Arrival]:
         """Closes the source. Returns what it had given and nobody has taken."""
