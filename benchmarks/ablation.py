@@ -106,9 +106,7 @@ def measure(variant: str, data, steps: int, seed: int) -> dict[str, float]:
         0.0, steps - 100, warmup_target=rate, warmup_steps=100
     )
     vae.compile(keras.optimizers.Adam(schedule), steps_per_execution=10)
-    batches = splits.train.dataset(
-        min(config.batch_size, len(splits.train)), seed, drop_remainder=True
-    )
+    batches = splits.train.dataset(min(8, len(splits.train)), seed, drop_remainder=True)
     vae.fit(batches, epochs=1, steps_per_epoch=steps, shuffle=False, verbose=0)
     results = {}
     for score, title in scores.items():

@@ -107,10 +107,10 @@ class Running:
         return last
 
 
-def edge(*arguments, status=0, **options) -> str:
+def edge(*arguments, status=0, seconds=LONG, **options) -> str:
     """Runs `python -m edge ARGUMENTS` to its end; what it wrote to standard output."""
     with Running(*arguments, **options) as running:
-        running.ended(status)
+        running.ended(status, seconds)
         return "".join(running.out)
 
 

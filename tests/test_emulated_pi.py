@@ -185,10 +185,11 @@ def test_the_tests_that_run_on_a_device_load_without_the_framework(tmp_path):
 @pytest.mark.parametrize("file", sorted((ROOT / "edge").rglob("*.py")), ids=lambda f: f.name)
 def test_the_syntax_is_that_of_python_3_9(file):
     """All of `edge`, the station too: what an older Raspberry Pi OS has."""
-    text = file.read_text()
-    ast.parse(text, feature_version=(3, 9))
-    assert "strict=" not in text, "zip(strict=) came with Python 3.10"
-    assert "pairwise" not in text, "itertools.pairwise came with Python 3.10"
+    for node in ast.walk(ast.parse(file.read_text(), feature_version=(3, 9))):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "zip":
+            assert not node.keywords, "zip(strict=) came with Python 3.10"
+        if isinstance(node, ast.ImportFrom) and node.module == "itertools":
+            assert "pairwise" not in {alias.name for alias in node.names}, "came with Python 3.10"
 
 
 OF_A_DEVICE = """

@@ -91,7 +91,7 @@ def test_an_address_that_never_answers_is_given_up_in_time():
 
 
 def test_a_password_reaches_the_camera_and_nothing_else():
-    with served(rtsp(lambda: colours(10), password="me:secret")) as port:
+    with served(rtsp(lambda: colours(60), password="me:secret")) as port:
         with reading(f"rtsp://me:secret@127.0.0.1:{port}/live", retry=60) as read:
             frame = read.frame()
             (child,) = children()

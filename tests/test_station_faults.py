@@ -16,6 +16,7 @@ from mqtt_broker import Broker
 from station_cameras import Program
 from station_frames import KINDS, mutated
 from station_run import (
+    LONG,
     Running,
     counts,
     edge,
@@ -373,7 +374,8 @@ def judges_mutated_pictures(bundle, good, folder, count):
     shutil.copy(good, files / f"{count:05d}.png")
 
     station = folder / "of files"
-    edge("run", bundle, "--source", files, "--station", station)
+    seconds = LONG + count / 5
+    edge("run", bundle, "--source", files, "--station", station, seconds=seconds)
     records = is_whole(station)
     assert len(records) == count + 1, "one for each file"
     failed = [r for r in records if r.verdict == "error"]
@@ -384,7 +386,7 @@ def judges_mutated_pictures(bundle, good, folder, count):
     station = folder / "of a stream"
     with Running("run", bundle, "--source", "-", "--station", station) as running:
         running.send(stream.read_bytes())
-        running.ended()
+        running.ended(seconds=seconds)
     assert is_whole(station)[-1].score == records[-1].score
     assert len(kept(station)) > count / 2
 

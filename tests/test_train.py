@@ -304,8 +304,9 @@ def test_default_preset_is_the_documented_one(pictures, tmp_path, monkeypatch):
     [
         (30, None, 4000),
         (1000, None, 4000),
-        (2500, None, 10000),
-        (60000, None, 12000),
+        (1500, None, 6000),
+        (2500, None, 5000),
+        (60000, None, 6000),
         (2500, 80, 80),
     ],
 )

@@ -16,17 +16,15 @@ import time
 from typing import Any, Callable, Dict, NamedTuple, Optional
 
 from edge.errors import UserError
+from edge.station.http_channel import Refusal, channel_class
 from edge.station.sources.waiting import Wake
 
 _CONNECTIONS = 100
-_AHEAD = 8  # requests that a client may send before it has its answers
 _HEADER = 16 * 2**10  # bytes
 _IN_MEMORY = 2**20  # bytes of a body; the rest waits in a file that has no name
 _PROGRESS = 2**20  # bytes of an answer; who has taken so many has as long again for the next
 _NEVER = 2**60  # bytes of answers that wait for clients; more would stop the application's threads
 _HOST = re.compile(r"(?:\[([^\[\]]*)\]|([^:\[\]]*))(?::[0-9]*)?")
-
-Refusal = Optional[tuple]  # (code, reason, text)
 
 
 class Limits(NamedTuple):
@@ -77,7 +75,7 @@ class HttpServer:
             clear_untrusted_proxy_headers=True,
             ident="",
         )
-        self._server.channel_class = _channel_class(self._refusal, 2 * limits.body)
+        self._server.channel_class = channel_class(self._refusal, 2 * limits.body)
 
     def run(self, closing: Wake, give_up: Callable[[], None] = lambda: None) -> None:
         """Serves until closed. give_up: answers what still waits, so that no thread hangs on it."""
@@ -174,65 +172,3 @@ def _waitress() -> Any:
     except ImportError:
         raise UserError("serving HTTP needs waitress; run `pip install waitress`") from None
     return waitress
-
-
-def _channel_class(refusal: Callable[[Any], Refusal], drained: int) -> type:
-    """A connection whose requests are looked at when their header has come.
-
-    drained: bytes of a refused body that are read and forgotten. Were the connection closed before
-        they are sent, the client would find it broken in place of the answer.
-    """
-    from waitress.channel import HTTPChannel
-    from waitress.parser import HTTPRequestParser
-    from waitress.utilities import Error
-
-    class RefusedError(Error):
-        def __init__(self, code: int, reason: str, text: str) -> None:
-            super().__init__(text)
-            self.code, self.reason = code, reason
-
-        def to_response(self, ident: Optional[str] = None) -> tuple:
-            status, headers, body = super().to_response(ident)
-            if self.code == 401:
-                headers.append(("WWW-Authenticate", "Bearer"))
-            return status, headers, body
-
-    class Parser(HTTPRequestParser):
-        to_drain = 0
-        expect_continue = False
-
-        def parse_header(self, header_plus: bytes) -> None:
-            super().parse_header(header_plus)
-            why = refusal(self)
-            if why is not None:
-                self.error = RefusedError(*why)
-
-        def received(self, data: bytes) -> int:
-            if self.to_drain:
-                used = min(len(data), self.to_drain)
-                self.to_drain -= used
-                self.completed = self.to_drain == 0
-                return used
-            in_header = not self.headers_finished
-            used = super().received(data)
-            if in_header and self.headers_finished and self.error is not None:
-                # Who asks before sending is told at once, and sends nothing.
-                if not self.expect_continue and self.content_length <= drained:
-                    self.to_drain = self.content_length
-                self.expect_continue = False
-                self.completed = self.to_drain == 0
-            return used
-
-    class Channel(HTTPChannel):
-        parser_class = Parser
-
-        def received(self, data: bytes) -> bool:
-            taken = super().received(data)
-            with self.requests_lock:
-                for request in self.requests[_AHEAD:]:
-                    request.close()
-                    self.will_close = True
-                del self.requests[_AHEAD:]
-            return taken
-
-    return Channel

@@ -20,8 +20,11 @@ if not hasattr(itertools, "pairwise"):
 def pytest_collection_modifyitems(items):
     """Gives the tests, and them alone, a `zip` that takes `strict`."""
     if sys.version_info < (3, 10):  # noqa: UP036
+        reads = pytest.mark.skip(reason="reads the source, with what came with Python 3.10")
         for item in items:
             item.module.zip = lambda *iterables, strict=False: zip(*iterables)  # noqa: B905
+            if item.originalname == "test_source_needs_no_more_than_the_device_has":
+                item.add_marker(reads)
 
 
 @pytest.fixture(scope="session")

@@ -109,6 +109,10 @@ class Child:
         """Whether it ended by itself, with status 0."""
         return self._status() == 0
 
+    def failed(self) -> bool:
+        """Whether it ended otherwise: it crashed, or said that it gave up."""
+        return self._status() not in (None, 0)
+
     def with_said(self, text: str) -> str:
         """The text, and after it the last line that the child wrote on standard error."""
         said = self._last_line()

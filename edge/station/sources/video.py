@@ -56,7 +56,9 @@ class VideoSource(Source):
             if self._closing.is_set:
                 return
             if isinstance(item, Skipped):
-                yield Trouble(self._path, f"given up: {item.reason}")
+                # One that crashes in the middle of a picture leaves it cut short.
+                why = child.ending() if child.failed() else f"given up: {item.reason}"
+                yield Trouble(self._path, why)
                 return
             yield decode(f"{self._path}#{number}", item, options)
             child.allow(options.timeout)

@@ -59,11 +59,11 @@ class WatchSource(Source):
         self._unanswered: Set[str] = set()
         self._failed: List[Trouble] = []
         self._gone = False
+        existing = options.existing
+        if not (options.done != "keep" if existing is None else existing):
+            self._taken = self._look() or {}
 
     def frames(self) -> Iterator[Arrival]:
-        existing = self._options.existing
-        if not (self._options.done != "keep" if existing is None else existing):
-            self._taken = self._look() or {}
         pause = 0.0
         while not self._closing.wait(pause):
             start = time.monotonic()
@@ -88,9 +88,10 @@ class WatchSource(Source):
         path = Path(arrival.source)
         if path.name not in self._unanswered or path.parent != self._folder:
             return
+        taken = self._taken[path.name]  # once it is answered, the look may forget it
         self._unanswered.remove(path.name)
         try:
-            if not self._taken[path.name].same(_stat(path)):
+            if not taken.same(_stat(path)):
                 return  # another picture has taken its place since
             if self._target is None:
                 path.unlink()
