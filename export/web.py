@@ -1,8 +1,7 @@
 """`python -m export web BUNDLE SITE`: a bundle as a site that judges pictures in a phone's browser.
 
-The site is the app of `edge/web`, built once with Node.js and kept until its sources change, and
-the bundle beside it. Any host serves it from any folder. A list of all files with their hashes
-goes into the service worker, which keeps them for use without a network.
+The site is the app of `edge/web` and the bundle beside it. Any host serves it from any folder. A
+list of all files with their hashes goes into the service worker, which keeps them for use without a network.
 """
 
 from __future__ import annotations
@@ -13,28 +12,15 @@ import contextlib
 import hashlib
 import json
 import os
-import re
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 
-import edge
 from edge.errors import UserError
 from edge.files import write_error
 from edge.install.signature import SIGNATURE
 from edge.manifest import MANIFEST, Manifest, read_entry, read_manifest
-
-APP = Path(edge.__file__).resolve().parent / "web"
-_SHARED = APP.parent / "page" / "static"  # the look and parts of the station's page
-_MADE = ("node_modules", "dist", "dist-core")
-_KEY = "built-from"
-_MIN_NODE = 18
-_MINUTES = 15  # that one step of a build may take
-
-
-class WebError(UserError):
-    """The site cannot be built or written."""
+from export.web_app import WebError, built, cache
 
 
 def export_web(bundle, site, say=print) -> None:
@@ -52,11 +38,11 @@ def export_web(bundle, site, say=print) -> None:
     with contextlib.suppress(FileNotFoundError):
         files[SIGNATURE] = (Path(bundle) / SIGNATURE).read_bytes()
     _check_place(site)
-    app = build(say)
+    app = built(say)
     stage = site.with_name(f".{site.name}.{os.getpid()}.part")
     try:
         site.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copytree(app, stage, ignore=shutil.ignore_patterns(_KEY))
+        shutil.copytree(app, stage)
         (stage / "bundle").mkdir()
         for name, content in files.items():
             (stage / "bundle" / name).write_bytes(content)
@@ -76,79 +62,6 @@ def _check_place(site: Path) -> None:
         raise write_error(site, error) from error
     if taken and not (site / "sw.js").exists():
         raise WebError(f"{site} holds something that is no site; choose another or an empty folder")
-
-
-def build(say=print) -> Path:
-    """Builds the app, unless that was done from the very sources. Returns: the folder with it.
-
-    Raises: WebError where Node.js is missing or too old, or a step of the build fails.
-    """
-    dist, key = APP / "dist", sources_key()
-    with contextlib.suppress(OSError):
-        if (dist / _KEY).read_text() == key:
-            return dist
-    npm = find_npm()
-    install(npm, say)
-    say("building the app")
-    run_npm(npm, "run", "build")
-    (dist / _KEY).write_text(key)
-    return dist
-
-
-def sources_key() -> str:
-    """One hash over all that the app is built from."""
-    found = hashlib.sha256()
-    for root in (APP, _SHARED):
-        for path in sorted(root.rglob("*")):
-            inside = path.relative_to(root)
-            if inside.parts[0] not in _MADE and path.is_file():
-                content = path.read_bytes()
-                found.update(f"{inside.as_posix()} {len(content)}\n".encode() + content)
-    return found.hexdigest()
-
-
-def find_npm() -> str:
-    """The npm to build with. Raises: WebError where it or its Node.js is missing or too old."""
-    npm, node = shutil.which("npm"), shutil.which("node")
-    wanted = f"building the site needs Node.js {_MIN_NODE} or later with npm"
-    remedy = "install it (https://nodejs.org, or `apt install nodejs npm`) and run this again"
-    if npm is None or node is None:
-        raise WebError(f"{wanted}, which was not found; {remedy}")
-    version = subprocess.run([node, "--version"], capture_output=True, text=True).stdout.strip()
-    major = re.match(r"v(\d+)", version)
-    if major is None or int(major[1]) < _MIN_NODE:
-        raise WebError(f"{wanted}, this is {version or 'of an unknown version'}; {remedy}")
-    return npm
-
-
-def install(npm: str, say=print) -> None:
-    """Installs what the app is built with, exactly as its lock file says, unless it is there."""
-    lock = hashlib.sha256((APP / "package-lock.json").read_bytes()).hexdigest()
-    mark = APP / "node_modules" / ".lock"
-    with contextlib.suppress(OSError):
-        if mark.read_text() == lock:
-            return
-    say("installing what the app is built with (npm)")
-    run_npm(npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund")
-    mark.write_text(lock)
-
-
-def run_npm(npm: str, *arguments: str) -> None:
-    """Runs npm in the app's folder. Raises: WebError with its last words where it fails."""
-    step = f"npm {' '.join(arguments[:2])}"
-    try:
-        done = subprocess.run(
-            [npm, *arguments], cwd=APP, capture_output=True, text=True, timeout=60 * _MINUTES
-        )
-    except subprocess.TimeoutExpired:
-        raise WebError(f"`{step}` in {APP} took more than {_MINUTES} minutes") from None
-    except OSError as error:
-        raise WebError(f"`{step}` in {APP} could not be started: {error.strerror}") from error
-    if done.returncode:
-        said = [line.strip() for line in (done.stdout + done.stderr).splitlines()]
-        errors = [line for line in said if "error" in line.lower()] or said
-        reason = "; ".join(errors[:3]) or f"status {done.returncode}"
-        raise WebError(f"`{step}` in {APP} failed: {reason}")
 
 
 def _app_manifest(name: str) -> str:
@@ -193,7 +106,9 @@ def _list_files(stage: Path, first: set) -> None:
     version = hashlib.sha256((script + json.dumps(listed)).encode()).hexdigest()[:16]
     site = json.dumps({"version": version, **listed})
     if script.count('"__SITE__"') != 1:
-        raise WebError(f"{APP / 'dist' / 'sw.js'} has no place for the list of files; remove dist")
+        raise WebError(
+            f"{worker.name} of the built app has no place for the list of files; remove {cache()}"
+        )
     worker.write_text(script.replace('"__SITE__"', site), encoding="utf-8")
 
 

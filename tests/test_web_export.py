@@ -11,7 +11,7 @@ from conftest import ROOT, one_line_error, refused, run_python, snapshot
 from web_site import require_node
 
 from edge.manifest import read_manifest
-from export import web
+from export import web, web_app
 from export.__main__ import main
 
 
@@ -100,7 +100,7 @@ def test_no_bundle(tmp_path, capsys):
 def test_without_node_one_line_says_what_to_do(bundle, tmp_path):
     """Even without NumPy's friends TensorFlow and Keras nothing but this line is said."""
     script = (
-        "import sys; from export import web; web.sources_key = lambda: 'changed';"
+        "import sys; from export import web, web_app; web_app.sources_key = lambda: 'changed';"
         "sys.exit(web.main(sys.argv[1:]))"
     )
     environment = {"PATH": str(tmp_path), "PYTHONPATH": str(ROOT)}
@@ -114,8 +114,8 @@ def test_an_old_node_is_told(tmp_path, monkeypatch):
         (tmp_path / name).write_text("#!/bin/sh\necho v16.20.2\n")
         (tmp_path / name).chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:/bin:/usr/bin")
-    with pytest.raises(web.WebError, match=r"18 or later.*v16\.20\.2"):
-        web.find_npm()
+    with pytest.raises(web_app.WebError, match=r"18 or later.*v16\.20\.2"):
+        web_app.find_npm()
 
 
 def test_a_failed_build_says_why(tmp_path, monkeypatch):
@@ -123,9 +123,8 @@ def test_a_failed_build_says_why(tmp_path, monkeypatch):
     app = tmp_path / "web"
     app.mkdir()
     (app / "package.json").write_text('{"scripts": {"build": "echo no such error; exit 3"}}')
-    monkeypatch.setattr(web, "APP", app)
-    with pytest.raises(web.WebError, match="no such error"):
-        web.run_npm(npm, "run", "build")
+    with pytest.raises(web_app.WebError, match="no such error"):
+        web_app.run_npm(npm, app, "run", "build")
 
 
 def test_making_a_site_imports_no_tensorflow():
@@ -134,7 +133,7 @@ def test_making_a_site_imports_no_tensorflow():
 
 
 def test_the_lock_file_names_the_public_registry_alone():
-    lock = json.loads((web.APP / "package-lock.json").read_text())
+    lock = json.loads((web_app.APP / "package-lock.json").read_text())
     packages = [p for name, p in lock["packages"].items() if name]
     assert packages
     for package in packages:

@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from export import web
+from export import web, web_app
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "chrome"))), None)
 QUIET = (
@@ -34,8 +34,8 @@ QUIET = (
 def require_node() -> str:
     """The npm to build with; the test is skipped where there is none."""
     try:
-        return web.find_npm()
-    except web.WebError as error:
+        return web_app.find_npm()
+    except web_app.WebError as error:
         pytest.skip(str(error))
 
 
