@@ -1,7 +1,8 @@
 """`python -m export web BUNDLE SITE`: a bundle as a site that judges pictures in a phone's browser.
 
 The site is the app of `edge/web` and the bundle beside it. Any host serves it from any folder. A
-list of all files with their hashes goes into the service worker, which keeps them for use without a network.
+list of all files with their hashes goes into the service worker, which keeps them for use without a
+network.
 """
 
 from __future__ import annotations

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from conftest import snapshot
+from page_station import TOKEN, served
 from PIL import Image
 from web_site import (
     Served,
@@ -400,3 +402,32 @@ def _trouble(context, folder: Path):
     assert page.is_visible("#trouble")
     assert not page.is_visible("main")
     return page
+
+
+# From a station's own server
+
+
+def test_edge_serves_it_to_who_may_see_it(site, phone, picture):
+    with served(site.folder, token=TOKEN) as server:
+        assert server.ask("/manifest.json").status == 401
+        assert server.ask("/bundle/manifest.json").status == 401
+        watched = Watched(phone)
+        watched.page.goto(server.address)
+        watched.complaints.clear()  # the form comes with status 401
+        watched.page.fill("input", TOKEN)
+        watched.page.press("input", "Enter")
+        wait(watched.page, "document.getElementById('state')?.dataset.state === 'running'")
+        judge_files(watched.page, [picture])
+        assert len(csv_rows(watched.page)) == 1
+        assert watched.complaints == []
+
+
+def test_edge_serves_its_files_and_no_others(site, tmp_path):
+    with served(site.folder) as server:
+        for name, content in snapshot(site.folder).items():
+            answer = server.ask("/" + name)
+            assert (answer.status, answer.body) == (200, content), name
+        assert server.ask("/").body == (site.folder / "index.html").read_bytes()
+        for path in ("/..%2fsite%2findex.html", "/../site/index.html", "/api/status", "/bundle/"):
+            assert server.ask(path).status == 404, path
+        assert server.ask("/index.html", "POST", b"", {"Origin": server.address}).status == 404
