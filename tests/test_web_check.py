@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from browsers import start_browser
 from PIL import Image
 from web_site import (
     Served,
@@ -16,7 +17,6 @@ from web_site import (
     fake_camera,
     judge_files,
     served_site,
-    start_browser,
     wait,
     y4m,
 )

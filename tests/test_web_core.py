@@ -11,8 +11,9 @@ import shutil
 
 import numpy as np
 import pytest
+from browsers import start_browser
 from PIL import Image
-from web_site import Served, require_node, start_browser
+from web_site import Served, require_node
 
 from edge import heatmap, score, tiles
 from edge.calibration import calibrate

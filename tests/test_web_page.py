@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from browsers import start_browser
 from conftest import snapshot
 from page_station import TOKEN, served
 from PIL import Image
@@ -17,7 +18,6 @@ from web_site import (
     fake_camera,
     judge_files,
     served_site,
-    start_browser,
     wait,
     y4m,
 )

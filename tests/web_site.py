@@ -1,14 +1,11 @@
-"""What the tests of `edge/web` share: the built app behind a server, and a browser to look at it.
+"""What the tests of `edge/web` share: the built app behind a server, and how its page is used.
 
-They need Node.js with npm, Chromium, and Playwright for Python; without one of them they are
-skipped.
+They need Node.js with npm, and are skipped where there is none.
 """
 
-import atexit
 import contextlib
 import functools
 import http.server
-import shutil
 import threading
 import time
 from pathlib import Path
@@ -19,17 +16,6 @@ from PIL import Image
 
 from export import web, web_app
 
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "chrome"))), None)
-QUIET = (
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-)
-
 
 def require_node() -> str:
     """The npm to build with; the test is skipped where there is none."""
@@ -37,24 +23,6 @@ def require_node() -> str:
         return web_app.find_npm()
     except web_app.WebError as error:
         pytest.skip(str(error))
-
-
-def start_browser(*flags):
-    """Yields a browser with further flags."""
-    if CHROMIUM is None:
-        pytest.skip("no Chromium: apt install chromium")
-    browser = _playwright().chromium.launch(executable_path=CHROMIUM, args=[*QUIET, *flags])
-    yield browser
-    browser.close()
-
-
-@functools.cache
-def _playwright():
-    """One for the whole process: it allows no second one beside it."""
-    api = pytest.importorskip("playwright.sync_api", reason="no Playwright: pip install playwright")
-    started = api.sync_playwright().start()
-    atexit.register(started.stop)
-    return started
 
 
 class Served:
