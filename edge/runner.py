@@ -113,4 +113,8 @@ class Runner:
 
 
 def _as_uint8(picture: np.ndarray) -> np.ndarray:
-    return np.rint(np.clip(picture, 0.0, 1.0) * 255.0).astype(np.uint8)
+    values = picture * np.float32(255.0)
+    np.rint(values, out=values)
+    # Not `np.clip`: on small pictures it takes longer than all the rest.
+    np.minimum(np.maximum(values, 0.0, out=values), 255.0, out=values)
+    return values.astype(np.uint8)

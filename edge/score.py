@@ -100,8 +100,17 @@ def score_map(
     """
     heatmap = smooth(anomaly_map, spec.window, ignore)
     count = max(1, round(spec.top * heatmap.size))
-    highest = np.partition(heatmap, heatmap.size - count, axis=None)[heatmap.size - count :]
-    return heatmap, float(highest.mean(dtype=np.float64))
+    return heatmap, float(_highest(heatmap, count).mean(dtype=np.float64))
+
+
+def _highest(values: np.ndarray, count: int) -> np.ndarray:
+    """The highest `count` of the values (H, W), in no order."""
+    if count <= values.shape[1]:
+        # At least as many columns as asked for reach this height, so the others need no sorting:
+        # a third of the time.
+        reached = np.partition(values.max(axis=0), -count)[-count]
+        values = values[~(values < reached)]  # what is not a number is not lost either
+    return np.partition(values, values.size - count, axis=None)[values.size - count :]
 
 
 def heights(outputs: dict, spec: ScoreSpec, ignore: Optional[np.ndarray] = None) -> tuple:

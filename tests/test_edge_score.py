@@ -109,10 +109,12 @@ def test_the_map_is_left_as_it_was():
     assert np.array_equal(anomaly_map, before)
 
 
-def test_nan_in_the_map_is_seen_in_the_score():
+@pytest.mark.parametrize("window", [1, 3])
+@pytest.mark.parametrize("top", [0.0, 0.02, 0.5])
+def test_nan_in_the_map_is_seen_in_the_score(window, top):
     anomaly_map = np.zeros((16, 16), np.float32)
     anomaly_map[3, 4] = np.nan
-    assert np.isnan(score(anomaly_map, ScoreSpec(3, 0.02)))
+    assert np.isnan(score(anomaly_map, ScoreSpec(window, top)))
 
 
 # Several parts

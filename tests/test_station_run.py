@@ -107,6 +107,26 @@ def test_arrivals_come_all_and_in_order_however_quickly(never):
     assert feeder.close() is None
 
 
+def test_what_waits_already_is_taken_without_asking_and_in_order(never):
+    class Hasty(Counting):
+        """Every third arrival is to be asked for."""
+
+        def at_once(self):
+            return next(self.arrivals, None) if self.given % 3 else None
+
+        def frames(self):
+            self.arrivals = super().frames()
+            yield from self.arrivals
+
+    feeder, got = Feeder(Hasty(301)), []
+    while not feeder.ended:
+        arrival = feeder.take(time.monotonic() + LONG, never)
+        if arrival is not None:
+            got.append(int(arrival.problem))
+    assert got == list(range(301))
+    feeder.close()
+
+
 def test_what_a_source_raises_ends_the_loop(never):
     feeder = Feeder(Counting(1, error=OSError("gone")))
     assert feeder.take(time.monotonic() + LONG, never).problem == "0"

@@ -44,6 +44,10 @@ class Feeder:
         Raises: whatever the source raised.
         """
         if not self._outstanding:
+            # Where pictures come quicker than they are judged: waking a thread takes its time.
+            arrival = self._source.at_once()
+            if arrival is not None:
+                return arrival
             self._outstanding = True
             self._asked.release()
         # Not by the flag: it may be up a moment before its byte, which would then be left behind.

@@ -61,6 +61,13 @@ class Source:
         """Yields what comes, until the source is at its end or closed. To be called once."""
         raise NotImplementedError
 
+    def at_once(self) -> Optional[Arrival]:
+        """What `frames()` would give without any waiting, instead of it; None: it is to be asked.
+
+        Called from another thread than runs `frames()`, which is not asked for anything meanwhile.
+        """
+        return None
+
     def answer(self, arrival: Arrival, record: Optional[Record]) -> None:
         """Says that the very arrival was judged and its record is safe on disk.
 

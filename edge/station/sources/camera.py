@@ -64,15 +64,21 @@ class CameraSource(Source):
             item = self._inbox.take()
             if item is None:
                 return
-            if isinstance(item, Trouble):
-                yield item
-            else:
-                yield decode(self._name, item.picture, self._options, (item.utc, item.monotonic))
+            yield self._arrival(item)
+
+    def at_once(self) -> Optional[Arrival]:
+        item = self._inbox.take_at_once()
+        return None if item is None else self._arrival(item)
 
     def close(self) -> None:
         self._closing.set()
         if self._thread is not None:
             self._thread.join(_CLOSE)
+
+    def _arrival(self, item: Union[_Taken, Trouble]) -> Arrival:
+        if isinstance(item, Trouble):
+            return item
+        return decode(self._name, item.picture, self._options, (item.utc, item.monotonic))
 
     def _run(self) -> None:
         retry = wait = self._options.retry

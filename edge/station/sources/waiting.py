@@ -97,9 +97,16 @@ class Inbox(Generic[T]):
     def take(self) -> Optional[T]:
         """Waits for the oldest item. Returns None once closed."""
         while not self._closing.is_set:
-            with self._lock:
-                if self._items:
-                    return self._items.pop(0)
-                self._ready.clear()
+            item = self.take_at_once()
+            if item is not None:
+                return item
             wait_for([self._closing.fd, self._ready.fd], None)
+        return None
+
+    def take_at_once(self) -> Optional[T]:
+        """The oldest item; None where there is none, or once closed."""
+        with self._lock:
+            if self._items and not self._closing.is_set:
+                return self._items.pop(0)
+            self._ready.clear()
         return None
