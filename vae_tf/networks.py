@@ -164,6 +164,40 @@ def discrepancy_head(shape, dropout=0.0, seed=None):
     return keras.Model(inputs, outputs, name="head")
 
 
+def told_encoder(encoder, shape, labels, seed=None):
+    """An encoder that is told the class: it sees a further channel, a picture for each class.
+
+    Args:
+        encoder: `keras.Model` for (B, H, W, C + 1), see `conv_encoder`.
+        shape: (H, W, C). labels: number of classes.
+        seed: int for the initial weights, or None to follow `keras.utils.set_random_seed`.
+
+    Returns:
+        A `keras.Model` from [x, one-hot label], (B, H, W, C) and (B, labels), to the encoder's.
+    """
+    init = _initialisers(seed)
+    x = keras.Input(shape, name="image")
+    label = keras.Input((labels,), name="label")
+    plane = layers.Dense(math.prod(shape[:2]), kernel_initializer=init())(label)
+    plane = layers.Reshape((*shape[:2], 1))(plane)
+    outputs = encoder(layers.Concatenate()([x, plane]))
+    return keras.Model([x, label], outputs, name="told_encoder")
+
+
+def told_decoder(decoder, latent_dim, labels):
+    """A decoder that is told the class, beside the code.
+
+    Args:
+        decoder: `keras.Model` for (B, latent_dim + labels), see `conv_decoder`.
+
+    Returns:
+        A `keras.Model` from [z, one-hot label], (B, latent_dim) and (B, labels), to the decoder's.
+    """
+    z = keras.Input((latent_dim,), name="z")
+    label = keras.Input((labels,), name="label")
+    return keras.Model([z, label], decoder(layers.Concatenate()([z, label])), name="told_decoder")
+
+
 def _concatenated(name, tensors):
     return layers.Concatenate(name=name)(tensors)
 

@@ -101,7 +101,7 @@ class RestoringVAE(VAE):
         return head_loss(seen["logits"], weight)
 
     def _loss_and_metrics(self, data, training):
-        x, target = self._unpacked(data)
+        x, target, _ = self._unpacked(data)
         if target is not None:
             raise ValueError(
                 "RestoringVAE takes good pictures alone and damages them itself: call `fit(x)`. "
