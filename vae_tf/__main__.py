@@ -12,6 +12,7 @@ from edge.errors import UserError
 from edge.files import write_atomically
 from vae_tf.config import OBJECTIVES, PRESETS, Config, DataConfig
 from vae_tf.quiet import quiet
+from vae_tf.uses.commands import add_commands
 
 
 def main(arguments=None) -> int:
@@ -65,6 +66,7 @@ def _parser() -> argparse.ArgumentParser:
     evaluate.add_argument("--data-dir", metavar="DIR", help="of TFDS; default: the run's")
     evaluate.add_argument("--normal-class", metavar="K", help="default: the run's")
     evaluate.set_defaults(run=_evaluate)
+    add_commands(commands)
     return parser
 
 

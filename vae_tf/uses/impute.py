@@ -1,0 +1,235 @@
+"""What is missing, drawn from what is there, several times over, with intervals.
+
+Two ways. "gibbs": z is drawn from the posterior of the filled-in data, the gaps are filled from z,
+and so on (pseudo-Gibbs: Rezende et al., "Stochastic Backpropagation", 2014, section F).
+"importance": from there, many codes are drawn and weighed by how well they explain what is
+observed, and one is taken for each draw (MIWAE: Mattei & Frellsen, ICML 2019). A `DenoisingVAE`
+that learnt to fill gaps goes no rounds: its encoder was taught the posterior of what is observed.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import keras
+import numpy as np
+
+from vae_tf.errors import ArgumentError
+from vae_tf.uses import codes
+from vae_tf.uses.damages import FILL
+
+WAYS = ("gibbs", "importance")
+ROUNDS = 30
+_PROPOSALS = 20  # codes that are weighed for each draw
+_LEAST_SPREAD = 0.02  # in the data's units, so that draws that agree do not promise certainty
+
+
+class Imputation(NamedTuple):
+    """x: float32 (n, ...), the gaps filled by the mean of the draws. draws: (draws, n, ...), the
+    gaps filled by each. spread: (n, ...), how the draws differ, 0 where observed. missing: bool
+    (n, ...)."""
+
+    x: np.ndarray
+    draws: np.ndarray
+    spread: np.ndarray
+    missing: np.ndarray
+
+    def interval(self, factor: float) -> tuple[np.ndarray, np.ndarray]:
+        """Lowest and highest value of each element, (n, ...) each, see `interval_factor`."""
+        reach = factor * (self.spread + _LEAST_SPREAD) * self.missing
+        return self.x - reach, self.x + reach
+
+
+def impute(
+    vae,
+    x,
+    missing=None,
+    draws: int = 8,
+    how: str = "gibbs",
+    rounds: int = ROUNDS,
+    label=None,
+    seed: int = 0,
+) -> Imputation:
+    """Fills what is missing.
+
+    x: (n, ...), uint8 or floating point in the likelihood's units; NaN is missing.
+    missing: bool, True where missing: (n, ...), or without the last axis (all channels of a pixel),
+        or without the first (the same for all); None where NaN says it all.
+    draws: how often the gaps are filled. how: "gibbs" or "importance". rounds: of Gibbs; a model
+        that was trained to fill gaps needs none.
+    Raises: ArgumentError.
+    """
+    if draws < 1:
+        raise ArgumentError(f"`draws` must be 1 or more. Received: draws={draws}")
+    if how not in WAYS:
+        raise ArgumentError(f"`how` must be one of {', '.join(WAYS)}. Received: how={how!r}")
+    x, gaps = _with_gaps(vae, x, missing)
+    labels = codes.labels_for(vae, label, len(x))
+    if rounds < 1:
+        raise ArgumentError(f"`rounds` must be 1 or more. Received: rounds={rounds}")
+    step = max(1, codes.AT_ONCE // draws)
+    parts = []
+    for start in range(0, len(x), step):
+        rows = slice(start, start + step)
+        given = None if labels is None else labels[rows]
+        random = keras.random.SeedGenerator(seed + start)
+        parts.append(_filled(vae, x[rows], gaps[rows], draws, how, rounds, given, random))
+    filled = np.concatenate(parts, axis=1)
+    return Imputation(
+        filled.mean(axis=0), filled, filled.std(axis=0) if draws > 1 else np.zeros_like(x), gaps
+    )
+
+
+def interval_factor(imputed: Imputation, truth, level: float = 0.9) -> float:
+    """How many spreads to either side hold a share `level` of the truth, over missing elements.
+
+    imputed: of pictures that neither training nor judgement sees. truth: (n, ...), uint8 or units.
+    The split-conformal factor with a scale of its own for each element (Lei et al. 2018), as draws
+    alone are seldom honest: they know nothing of what the model cannot express.
+    """
+    if not 0.0 < level < 1.0:
+        raise ArgumentError(f"`level` must be between 0 and 1. Received: level={level}")
+    truth = _units(truth)
+    if truth.shape != imputed.x.shape or not imputed.missing.any():
+        raise ArgumentError(
+            "`truth` must be shaped as what was imputed, with something missing. "
+            f"Received: {truth.shape} for {imputed.x.shape}, {imputed.missing.sum()} missing"
+        )
+    scale = imputed.spread + _LEAST_SPREAD
+    ratios = (np.abs(truth - imputed.x) / scale)[imputed.missing]
+    return float(np.quantile(ratios, min(1.0, level * (1 + 1 / len(ratios))), method="higher"))
+
+
+def _filled(vae, x, gaps, draws, how, rounds, label, random) -> np.ndarray:
+    """float32 (draws, n, ...). x: (n, ...), 0 in the gaps. label: (n,) or None."""
+    known, gap = (np.tile(v, (draws, *(1,) * (v.ndim - 1))) for v in (x, gaps))
+    label = None if label is None else np.tile(label, draws)
+    chain = _Chain(vae, known, gap, label, random)
+    if _learnt(vae):
+        state = chain.restored()
+    else:
+        state = chain.fill(chain.decoded(np.zeros((len(known), vae.latent_dim), np.float32)))
+        for _ in range(rounds):
+            state = chain.fill(chain.decoded(chain.draw(state)))
+    if how == "importance":
+        state = chain.fill(chain.decoded(chain.weighed(state)))
+    return state.reshape(draws, *x.shape)
+
+
+def _learnt(vae) -> bool:
+    """Whether the model was trained to fill gaps."""
+    return getattr(getattr(vae, "damage", None), "missing", 0.0) > 0.0
+
+
+class _Chain:
+    """Many examples with gaps, each on its own way. Arrays are float32 (N, ...)."""
+
+    def __init__(self, vae, known, gap, label, random):
+        self.vae, self.known, self.gap, self.random = vae, known, gap, random
+        self.label = () if label is None else (label,)
+
+    def fill(self, values) -> np.ndarray:
+        return np.where(self.gap, values, self.known)
+
+    def decoded(self, z) -> np.ndarray:
+        return keras.ops.convert_to_numpy(self.vae.decode(z, *self.label))
+
+    def draw(self, state):
+        """Codes from the posteriors of filled-in data. Means fill the gaps, without the noise of
+        single pixels: the encoder never saw such noise in some pixels alone."""
+        z_mean, z_log_var = self.vae.encode(state, *self.label)
+        return z_mean + keras.ops.exp(0.5 * z_log_var) * self._normal(z_mean)
+
+    def restored(self) -> np.ndarray:
+        seen = self.fill(FILL)
+        return self.fill(np.asarray(self.vae.refine(seen, self.decoded(self.draw(seen)))))
+
+    def weighed(self, state):
+        """One of many codes each, drawn in proportion to its importance weight (Gumbel's way)."""
+        best, chosen = -np.inf, None
+        for _ in range(_PROPOSALS):
+            z_mean, z_log_var = self.vae.encode(state, *self.label)
+            noise = self._normal(z_mean)
+            z = z_mean + keras.ops.exp(0.5 * z_log_var) * noise
+            # log p(z) - log q(z | x), without what is the same for all proposals
+            ratio = keras.ops.sum(0.5 * (keras.ops.square(noise) - keras.ops.square(z)), axis=-1)
+            weight = keras.ops.convert_to_numpy(ratio) + self._observed_log_prob(z)
+            weight = weight + _gumbel(self.random, len(weight))
+            better = weight > best
+            z = keras.ops.convert_to_numpy(z)
+            chosen = z if chosen is None else np.where(better[:, None], z, chosen)
+            best = np.maximum(best, weight)
+        return chosen
+
+    def _observed_log_prob(self, z) -> np.ndarray:
+        """log p(observed | z) in nats, (N,): each place as an example of its own, then summed."""
+        params = self.vae.params(z, self.vae._given(*self.label or (None,), z))
+        channels = self.known.shape[-1]
+        if self.known.ndim == 2:  # a vector: its last axis is the only one, and holds the kinds
+            params = keras.ops.reshape(params, (len(self.known), -1, channels))
+            params = keras.ops.swapaxes(params, 1, 2)
+            values = self.known[..., None]
+        else:
+            values = self.known
+        observed = ~self.gap.reshape(values.shape).any(axis=-1)
+        rows = keras.ops.reshape(params, (-1, 1, params.shape[-1]))
+        each = self.vae.likelihood.log_prob(values.reshape(-1, 1, values.shape[-1]), rows)
+        return (
+            (keras.ops.convert_to_numpy(each).reshape(observed.shape) * observed)
+            .reshape(len(self.known), -1)
+            .sum(axis=1)
+        )
+
+    def _normal(self, like):
+        return keras.random.normal(keras.ops.shape(like), seed=self.random)
+
+
+def _gumbel(random, n: int) -> np.ndarray:
+    uniform = keras.random.uniform((n,), 1e-7, 1.0 - 1e-7, seed=random)
+    return -np.log(-np.log(keras.ops.convert_to_numpy(uniform)))
+
+
+def _with_gaps(vae, x, missing) -> tuple[np.ndarray, np.ndarray]:
+    """x as float32 in units, gaps as 0; and where they are. Both (n, ...)."""
+    x = _units(x)
+    if x.shape[1:] != vae.data_shape:
+        raise ArgumentError(
+            f"`x` must have shape (n, {', '.join(map(str, vae.data_shape))}). "
+            f"Received: x of shape {x.shape}"
+        )
+    gaps = np.isnan(x)
+    if missing is not None:
+        gaps = gaps | _mask(missing, x.shape)
+    flat = gaps.reshape(len(x), -1)
+    if flat.all(axis=1).any():
+        which = int(np.flatnonzero(flat.all(axis=1))[0])
+        raise ArgumentError(
+            f"`missing` must leave something to go by: every value of example {which} is missing. "
+            "Generate one in its place"
+        )
+    return np.where(gaps, 0.0, x).astype(np.float32), gaps
+
+
+def _mask(missing, shape) -> np.ndarray:
+    mask = np.asarray(missing)
+    if mask.dtype != bool:
+        raise ArgumentError(f"`missing` must be bool, True where missing. Received: {mask.dtype}")
+    full = tuple(shape)
+    # As they are; the same for all; of all channels; both.
+    for fits, seen in (
+        (full, mask.shape),
+        (full[1:], (1, *mask.shape)),
+        (full[:-1], (*mask.shape, 1)),
+        (full[1:-1], (1, *mask.shape, 1)),
+    ):
+        if mask.shape == fits:
+            return np.broadcast_to(mask.reshape(seen), full)
+    raise ArgumentError(
+        f"`missing` must have shape {shape}, or that without its first or last axis. "
+        f"Received: missing of shape {mask.shape}"
+    )
+
+
+def _units(x) -> np.ndarray:
+    x = np.asarray(x)
+    return x.astype(np.float32) / 255.0 if x.dtype == np.uint8 else x.astype(np.float32)
