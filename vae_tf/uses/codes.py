@@ -37,7 +37,10 @@ def decode(vae, z, label=None) -> np.ndarray:
             f"Received: z of shape {z.shape}"
         )
     label = labels_for(vae, label, len(z))
-    parts = [_numpy(vae.decode(z[rows], *given)) for rows, given in _slices(len(z), label)]
+    parts = [
+        _numpy(vae.decode(keras.ops.convert_to_tensor(z[rows]), *given))
+        for rows, given in _slices(len(z), label)
+    ]
     return np.concatenate(parts) if parts else np.empty((0, *vae.data_shape), np.float32)
 
 

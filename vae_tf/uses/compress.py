@@ -16,12 +16,13 @@ from PIL import Image
 from scipy.stats import norm
 
 from vae_tf.errors import ArgumentError
-from vae_tf.likelihoods import Bernoulli, Gaussian
+from vae_tf.likelihoods import Bernoulli, Gaussian, PixelGaussian
 from vae_tf.uses.codes import AT_ONCE, decode, encode, labels_for
 from vae_tf.uses.metrics import ssim
 from vae_tf.uses.sheet import to_uint8
 
 STEPS = (0.125, 0.25, 0.5, 1.0, 2.0, 4.0)  # in standard deviations of the posterior
+_DENSITIES = (Gaussian, PixelGaussian)
 _LEVELS = 255.0  # that a unit of a picture has
 _SMALLEST = 1e-12  # probability of a code word, as the tails are cut off
 
@@ -53,13 +54,13 @@ def bits_per_dimension(vae, x, samples: int = 1, seed: int = 0, label=None) -> f
         part = x[start : start + AT_ONCE] / np.float32(_LEVELS)
         if isinstance(vae.likelihood, Bernoulli):
             part = (rng.random(part.shape) < part).astype(np.float32)
-        elif isinstance(vae.likelihood, Gaussian):
+        elif isinstance(vae.likelihood, _DENSITIES):
             part = part + (rng.random(part.shape, np.float32) - 0.5) / np.float32(_LEVELS)
         given = {} if labels is None else {"label": labels[start : start + AT_ONCE]}
         total += float(np.sum(vae.elbo(part, samples=samples, seed=seed + start, **given)))
     nats = -total / x.size
-    if isinstance(vae.likelihood, Gaussian):
-        nats += math.log(_LEVELS)
+    if isinstance(vae.likelihood, _DENSITIES):
+        nats += math.log(_LEVELS)  # the density of a cell times its width is its probability
     return nats / math.log(2.0)
 
 

@@ -14,6 +14,7 @@ from typing import NamedTuple
 import keras
 import numpy as np
 
+from vae_tf.bounds import log_weight
 from vae_tf.errors import ArgumentError
 from vae_tf.uses import codes
 from vae_tf.uses.damages import FILL
@@ -72,8 +73,7 @@ def impute(
     for start in range(0, len(x), step):
         rows = slice(start, start + step)
         given = None if labels is None else labels[rows]
-        random = keras.random.SeedGenerator(seed + start)
-        parts.append(_filled(vae, x[rows], gaps[rows], draws, how, rounds, given, random))
+        parts.append(_filled(vae, x[rows], gaps[rows], draws, how, rounds, given, [seed, start]))
     filled = np.concatenate(parts, axis=1)
     return Imputation(
         filled.mean(axis=0), filled, filled.std(axis=0) if draws > 1 else np.zeros_like(x), gaps
@@ -100,17 +100,17 @@ def interval_factor(imputed: Imputation, truth, level: float = 0.9) -> float:
     return float(np.quantile(ratios, min(1.0, level * (1 + 1 / len(ratios))), method="higher"))
 
 
-def _filled(vae, x, gaps, draws, how, rounds, label, random) -> np.ndarray:
+def _filled(vae, x, gaps, draws, how, rounds, label, seed) -> np.ndarray:
     """float32 (draws, n, ...). x: (n, ...), 0 in the gaps. label: (n,) or None."""
     known, gap = (np.tile(v, (draws, *(1,) * (v.ndim - 1))) for v in (x, gaps))
     label = None if label is None else np.tile(label, draws)
-    chain = _Chain(vae, known, gap, label, random)
+    chain = _Chain(vae, known, gap, label, seed)
     if _learnt(vae):
         state = chain.restored()
     else:
         state = chain.fill(chain.decoded(np.zeros((len(known), vae.latent_dim), np.float32)))
         for _ in range(rounds):
-            state = chain.fill(chain.decoded(chain.draw(state)))
+            state = chain.fill(chain.decoded(chain.draw(state)["z"]))
     if how == "importance":
         state = chain.fill(chain.decoded(chain.weighed(state)))
     return state.reshape(draws, *x.shape)
@@ -124,69 +124,42 @@ def _learnt(vae) -> bool:
 class _Chain:
     """Many examples with gaps, each on its own way. Arrays are float32 (N, ...)."""
 
-    def __init__(self, vae, known, gap, label, random):
-        self.vae, self.known, self.gap, self.random = vae, known, gap, random
-        self.label = () if label is None else (label,)
+    def __init__(self, vae, known, gap, label, seed):
+        self.vae, self.known, self.gap, self.label = vae, known, gap, label
+        self._random = np.random.default_rng(seed)
 
     def fill(self, values) -> np.ndarray:
-        return np.where(self.gap, values, self.known)
+        return np.where(self.gap, keras.ops.convert_to_numpy(values), self.known)
 
-    def decoded(self, z) -> np.ndarray:
-        return keras.ops.convert_to_numpy(self.vae.decode(z, *self.label))
+    def decoded(self, z):
+        return self.vae.decode(keras.ops.convert_to_tensor(z, "float32"), self.label)
 
-    def draw(self, state):
-        """Codes from the posteriors of filled-in data. Means fill the gaps, without the noise of
-        single pixels: the encoder never saw such noise in some pixels alone."""
-        z_mean, z_log_var = self.vae.encode(state, *self.label)
-        return z_mean + keras.ops.exp(0.5 * z_log_var) * self._normal(z_mean)
+    def draw(self, state) -> dict:
+        """What `VAE.draw` says of filled-in data. Means fill the gaps, without the noise of single
+        pixels: the encoder never saw such noise in some pixels alone."""
+        x = self.vae.to_units(state)
+        given = self.vae._given(self.label, x)
+        posterior = self.vae.infer(x, given)
+        return self.vae.draw(x, posterior, given, seed=int(self._random.integers(2**31)))
 
     def restored(self) -> np.ndarray:
         seen = self.fill(FILL)
-        return self.fill(np.asarray(self.vae.refine(seen, self.decoded(self.draw(seen)))))
+        return self.fill(self.vae.refine(seen, self.decoded(self.draw(seen)["z"])))
 
-    def weighed(self, state):
+    def weighed(self, state) -> np.ndarray:
         """One of many codes each, drawn in proportion to its importance weight (Gumbel's way)."""
-        best, chosen = -np.inf, None
+        best = np.full(len(state), -np.inf)
+        chosen = np.zeros((len(state), self.vae.latent_dim), np.float32)
         for _ in range(_PROPOSALS):
-            z_mean, z_log_var = self.vae.encode(state, *self.label)
-            noise = self._normal(z_mean)
-            z = z_mean + keras.ops.exp(0.5 * z_log_var) * noise
-            # log p(z) - log q(z | x), without what is the same for all proposals
-            ratio = keras.ops.sum(0.5 * (keras.ops.square(noise) - keras.ops.square(z)), axis=-1)
-            weight = keras.ops.convert_to_numpy(ratio) + self._observed_log_prob(z)
-            weight = weight + _gumbel(self.random, len(weight))
+            terms = self.draw(state)
+            # What fills the gaps is no evidence.
+            log_prob = self.vae.likelihood.log_prob(self.known, terms["params"], ~self.gap)
+            weight = keras.ops.convert_to_numpy(log_weight({**terms, "reconstruction": -log_prob}))
+            weight = weight + self._random.gumbel(size=len(weight))
             better = weight > best
-            z = keras.ops.convert_to_numpy(z)
-            chosen = z if chosen is None else np.where(better[:, None], z, chosen)
+            chosen[better] = keras.ops.convert_to_numpy(terms["z"])[better]
             best = np.maximum(best, weight)
         return chosen
-
-    def _observed_log_prob(self, z) -> np.ndarray:
-        """log p(observed | z) in nats, (N,): each place as an example of its own, then summed."""
-        params = self.vae.params(z, self.vae._given(*self.label or (None,), z))
-        channels = self.known.shape[-1]
-        if self.known.ndim == 2:  # a vector: its last axis is the only one, and holds the kinds
-            params = keras.ops.reshape(params, (len(self.known), -1, channels))
-            params = keras.ops.swapaxes(params, 1, 2)
-            values = self.known[..., None]
-        else:
-            values = self.known
-        observed = ~self.gap.reshape(values.shape).any(axis=-1)
-        rows = keras.ops.reshape(params, (-1, 1, params.shape[-1]))
-        each = self.vae.likelihood.log_prob(values.reshape(-1, 1, values.shape[-1]), rows)
-        return (
-            (keras.ops.convert_to_numpy(each).reshape(observed.shape) * observed)
-            .reshape(len(self.known), -1)
-            .sum(axis=1)
-        )
-
-    def _normal(self, like):
-        return keras.random.normal(keras.ops.shape(like), seed=self.random)
-
-
-def _gumbel(random, n: int) -> np.ndarray:
-    uniform = keras.random.uniform((n,), 1e-7, 1.0 - 1e-7, seed=random)
-    return -np.log(-np.log(keras.ops.convert_to_numpy(uniform)))
 
 
 def _with_gaps(vae, x, missing) -> tuple[np.ndarray, np.ndarray]:
