@@ -198,6 +198,27 @@ def told_decoder(decoder, latent_dim, labels):
     return keras.Model([z, label], decoder(layers.Concatenate()([z, label])), name="told_decoder")
 
 
+def discriminator(latent_dim, hidden=(128, 128), seed=None):
+    """Tells codes of data from draws of the prior: (B, latent) to a logit, (B, 1).
+
+    Args:
+        hidden: units of each hidden layer.
+        seed: int for the initial weights, or None to follow `keras.utils.set_random_seed`.
+
+    Raises:
+        ValueError: an argument is out of range.
+    """
+    latent_dim = _at_least_one("latent_dim", latent_dim)
+    init = _initialisers(seed)
+    x = inputs = keras.Input((latent_dim,), name="z")
+    for units in _whole_numbers("hidden", hidden):
+        x = layers.Dense(units, kernel_initializer=init())(x)
+        x = layers.LeakyReLU(0.2)(x)
+    # Nothing to tell at first: the encoder is not pushed by what is not learnt yet.
+    outputs = layers.Dense(1, kernel_initializer="zeros", name="logit")(x)
+    return keras.Model(inputs, outputs, name="discriminator")
+
+
 def _concatenated(name, tensors):
     return layers.Concatenate(name=name)(tensors)
 

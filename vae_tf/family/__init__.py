@@ -1,5 +1,15 @@
 """The VAE's relatives, each a `VAE` that differs in one step; see the module of each."""
 
+from vae_tf.family.adversarial import AdversarialAutoencoder
 from vae_tf.family.conditional import ConditionalVAE
+from vae_tf.family.importance import ImportanceWeightedVAE
+from vae_tf.family.ladder import LadderVAE
+from vae_tf.family.recurrent import RecurrentVAE
 
-__all__ = ["ConditionalVAE"]
+__all__ = [
+    "AdversarialAutoencoder",
+    "ConditionalVAE",
+    "ImportanceWeightedVAE",
+    "LadderVAE",
+    "RecurrentVAE",
+]

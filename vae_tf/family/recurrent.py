@@ -1,0 +1,154 @@
+"""The recurrent VAE for sequences (after Bowman et al., "Generating Sentences from a Continuous
+Space", 2016, and Fabius & van Amersfoort, "Variational Recurrent Auto-Encoders", 2015).
+
+A GRU or LSTM reads a sequence into one code, another writes it from the code. The writer is not fed
+what came before: with the true past at hand it would do without the code.
+"""
+
+from __future__ import annotations
+
+import contextlib
+
+import keras
+import tensorflow as tf
+from keras import layers, ops
+
+from vae_tf import networks
+from vae_tf.likelihoods import resolve_likelihood
+from vae_tf.vae import VAE, _other, _written
+
+_CELLS = {"gru": layers.GRU, "lstm": layers.LSTM}
+
+
+@keras.saving.register_keras_serializable(package="vae_tf")
+class RecurrentVAE(VAE):
+    """A `VAE` for sequences, (B, T, F) floating point, best of about unit scale.
+
+    A value that is NaN is not there. A sequence shorter than T is NaN from its end on: such steps
+    leave the encoder's state as it is. Of a step that is there in part, the encoder sees zeros in
+    the gaps. The likelihood counts what is there, and no more. `decode`, `reconstruct` and `sample`
+    give all T steps.
+
+    Args:
+        encoder: `keras.Model` from [x, mask], (B, T, F) without NaN and (B, T) with 1 where a step
+            is there, to a dict of `z_mean` and `z_log_var`.
+        decoder: `keras.Model` from z to (B, T, F * parameters).
+        The rest: as for `VAE`.
+    """
+
+    @classmethod
+    def for_sequences(
+        cls, steps, features, latent_dim=8, likelihood="gaussian", units=64, cell="gru", seed=None,
+        **kwargs,
+    ):  # fmt: skip
+        """One for sequences of at most `steps` steps of `features` values; cell: "gru", "lstm"."""
+        likelihood = resolve_likelihood(likelihood)
+        encoder = recurrent_encoder(steps, features, latent_dim, units, cell, seed)
+        decoder = recurrent_decoder(
+            steps, features, latent_dim, units, cell, likelihood.parameters, _other(seed)
+        )
+        return cls(encoder, decoder, likelihood, seed=seed, **kwargs)
+
+    @property
+    def data_shape(self):
+        return tuple(self.encoder.input_shape[0][1:])
+
+    def to_units(self, x, name="x"):
+        """x as float32, NaN kept. Raises: ValueError as of `VAE`; uint8 is refused here."""
+        x = ops.convert_to_tensor(x)
+        if "float" not in keras.backend.standardize_dtype(x.dtype):
+            raise ValueError(
+                f"`{name}` must be floating point, with NaN for what is missing, of shape "
+                f"{_written((None, *self.data_shape))}. Received: {name} of type {x.dtype.name}"
+            )
+        return super().to_units(x, name)
+
+    def infer(self, x, given=None, training=False):
+        present = ops.logical_not(ops.isnan(x))
+        mask = ops.cast(ops.any(present, axis=-1), "float32")
+        return self.infer_masked(ops.where(present, x, 0.0), mask, training)
+
+    def infer_masked(self, x, mask, training=False):
+        """`(z_mean, z_log_var)`. x: (B, T, F) without NaN. mask: (B, T), 1 where a step is."""
+        return super().infer([x, mask], training=training)
+
+    def _log_prob(self, target, params):
+        present = ops.logical_not(ops.isnan(target))
+        return self.likelihood.log_prob(ops.where(present, target, 0.0), params, present)
+
+    @contextlib.contextmanager
+    def unrolled(self):
+        """The networks step by step meanwhile, without a loop, as graphs for a device need it."""
+        recurrent = [
+            layer
+            for model in (self.encoder, self.decoder)
+            for layer in model.layers
+            if isinstance(layer, layers.RNN)
+        ]
+        before = [layer.unroll for layer in recurrent]
+        for layer in recurrent:
+            layer.unroll = True
+        try:
+            yield
+        finally:
+            for layer, unroll in zip(recurrent, before, strict=True):
+                layer.unroll = unroll
+
+    def fit(self, x=None, y=None, **kwargs):
+        if y is not None and not isinstance(x, tf.data.Dataset):
+            raise ValueError("`y` must be left out: RecurrentVAE takes sequences alone, `fit(x)`.")
+        return super().fit(x, y, **kwargs)
+
+    def _checked_latent_dim(self):
+        shape = self.encoder.input_shape
+        if not isinstance(shape, (tuple, list)) or len(shape) != 2 or len(shape[0]) != 3:
+            raise ValueError(
+                "`encoder` must take [x, mask], of shapes (B, T, F) and (B, T). "
+                f"Received: an encoder with input shape {shape}"
+            )
+        return self._fitting_latent_dim(shape[0], self.decoder.input_shape)
+
+
+def recurrent_encoder(steps, features, latent_dim, units=64, cell="gru", seed=None):
+    """Reads a sequence; arguments as for `RecurrentVAE.for_sequences`.
+
+    Returns:
+        A `keras.Model` from [x, mask], (B, T, F) and (B, T), to a dict of `z_mean` and `z_log_var`.
+
+    Raises:
+        ValueError: an argument is out of range.
+    """
+    steps, features = (
+        networks._at_least_one(name, value)
+        for name, value in {"steps": steps, "features": features}.items()
+    )
+    init = networks._initialisers(seed)
+    x = keras.Input((steps, features), name="sequence")
+    mask = keras.Input((steps,), name="mask")
+    read = _layer(cell, units, init)(x, mask=ops.greater(mask, 0.5))
+    latent_dim = networks._at_least_one("latent_dim", latent_dim)
+    return keras.Model([x, mask], networks._posterior(read, latent_dim, init), name="encoder")
+
+
+def recurrent_decoder(
+    steps, features, latent_dim, units=64, cell="gru", parameters=1, seed=None
+):
+    """Writes a sequence: (B, latent) to (B, T, F * parameters); the mirror of the encoder."""
+    init = networks._initialisers(seed)
+    z = keras.Input((latent_dim,), name="z")
+    first = layers.Dense(units, activation="tanh", kernel_initializer=init(), name="first")(z)
+    start = [first] if cell == "gru" else [first, first]
+    x = layers.RepeatVector(steps)(z)
+    x = _layer(cell, units, init, return_sequences=True)(x, initial_state=start)
+    outputs = layers.Dense(features * parameters, kernel_initializer=init(), name="params")(x)
+    return keras.Model(z, outputs, name="decoder")
+
+
+def _layer(cell, units, init, **kwargs):
+    if cell not in _CELLS:
+        raise ValueError(f'`cell` must be "gru" or "lstm". Received: cell={cell!r}')
+    units = networks._at_least_one("units", units)
+    recurrent = keras.initializers.Orthogonal(seed=init().seed)
+    return _CELLS[cell](
+        units, kernel_initializer=init(), recurrent_initializer=recurrent, **kwargs
+    )
