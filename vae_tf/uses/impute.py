@@ -153,7 +153,8 @@ class _Chain:
         for _ in range(_PROPOSALS):
             terms = self.draw(state)
             # What fills the gaps is no evidence.
-            log_prob = self.vae.likelihood.log_prob(self.known, terms["params"], ~self.gap)
+            known = self.vae.to_units(self.known)
+            log_prob = self.vae.likelihood.log_prob(known, terms["params"], ~self.gap)
             weight = keras.ops.convert_to_numpy(log_weight({**terms, "reconstruction": -log_prob}))
             weight = weight + self._random.gumbel(size=len(weight))
             better = weight > best
