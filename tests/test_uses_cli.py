@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 import pytest
-from conftest import refused
+from conftest import TINY, refused
 from PIL import Image
 
 from vae_tf.__main__ import main
@@ -68,16 +68,22 @@ def test_codes_go_out_and_come_back(tiny_run, pictures, tmp_path, capsys):
         assert film.n_frames > 10
 
 
-def test_labels_are_probed(tiny_run, tmp_path, capsys):
-    codes = tmp_path / "codes.npy"
-    n = told(capsys, "embed", tiny_run.folder, codes)["n"]
-    labels = tmp_path / "labels.npy"
-    np.save(labels, (np.load(codes)[:, 0] > np.median(np.load(codes)[:, 0])).astype(int))
-    figures = told(capsys, "embed", tiny_run.folder, codes, "--labels", labels)
-    assert figures["linear_probe"] > 0.7
-    np.save(labels, np.zeros(n + 1))
-    line = refused(capsys, main, "embed", tiny_run.folder, codes, "--labels", labels)
-    assert f"expected {n} labels" in line
+def test_classes_are_probed(pictures, tmp_path, capsys):
+    rng = np.random.default_rng(0)
+    y = rng.integers(0, 2, 120)
+    x = rng.integers(0, 60, (120, 16, 16), np.uint8) + np.where(y, 150, 0)[:, None, None]
+    data, run = tmp_path / "two.npz", tmp_path / "run"
+    np.savez(
+        data,
+        x_train=x[:90].astype("uint8"),
+        y_train=y[:90],
+        x_test=x[90:].astype("uint8"),
+        y_test=y[90:],
+    )
+    assert main(["train", str(data), str(run), *map(str, (*TINY, "--steps", 40))]) == 0
+    figures = told(capsys, "embed", run, tmp_path / "codes.npy", "--classes")
+    assert figures["n"] == len(np.load(tmp_path / "codes.npy")) == 30
+    assert min(figures["linear_probe"], figures["knn"]) > 0.8
 
 
 def test_pictures_of_ones_own(tiny_run, pictures, tmp_path, capsys):

@@ -10,7 +10,6 @@ import argparse
 import json
 from pathlib import Path
 
-from vae_tf.errors import ArgumentError
 from vae_tf.quiet import quiet
 
 
@@ -198,6 +197,7 @@ def _restore(options, default="photo") -> int:
         rows = [sheet.tiles(v[:_SHOWN], side=96) for v in (x, restore(subject.vae, x, label))]
         sheet.save_png(options.out, sheet.rows_of(rows, ["given", "restored"]))
         return _told([options.out], n=len(x))
+    subject.require_pictures("damages")
     own = getattr(subject.vae, "damage", None)
     how = Damage.parse(options.damage) if options.damage else own or Damage.parse(default)
     done = before_and_after(subject.vae, subject.first(options.number), how, options.seed, label)
@@ -247,7 +247,9 @@ def _embed_options(parser) -> None:
         "pictures", nargs="*", metavar="PICTURE", help="default: the run's held-out ones"
     )
     parser.add_argument(
-        "--labels", type=Path, metavar="FILE.npy", help="a class a picture: how well codes tell it"
+        "--classes",
+        action="store_true",
+        help="read the run's source again with its classes, and say how well codes tell them",
     )
 
 
@@ -258,18 +260,22 @@ def _embed(options) -> int:
     from vae_tf.uses.embed import embed, probe
 
     label = subject.label(options.label)
-    if options.pictures:
-        x, classes = subject.pictures(options.pictures), None
-    else:
-        x, classes = subject.all_held_out()
-    codes = embed(subject.vae, x, label if classes is None or label is not None else classes)
-    if options.labels:
-        classes = _load_labels(options.labels, len(codes))
-    _save_array(options.out, codes)
+    told = getattr(subject.vae, "labels", None) is not None
+
+    def codes_of(x, classes):
+        return embed(subject.vae, x, (classes if label is None else label) if told else None)
+
     figures = {}
-    if classes is not None and len(set(classes.tolist())) > 1:
-        odd, even = np.arange(1, len(codes), 2), np.arange(0, len(codes), 2)
-        figures = probe(codes[even], classes[even], codes[odd], classes[odd], options.seed)
+    if options.pictures:
+        codes = codes_of(subject.pictures(options.pictures), None)
+    elif options.classes:
+        train, test = subject.with_classes()
+        fitted = codes_of(np.asarray(train.images), train.classes)
+        codes = codes_of(np.asarray(test.images), test.classes)
+        figures = probe(fitted, train.classes, codes, test.classes, options.seed)
+    else:
+        codes = codes_of(*subject.all_held_out())
+    _save_array(options.out, codes)
     return _told([options.out], n=len(codes), latents=codes.shape[1], **figures)
 
 
@@ -286,6 +292,7 @@ def _compress(options) -> int:
     from vae_tf.uses import compress
     from vae_tf.uses.figures import rate_distortion_figure
 
+    subject.require_pictures("bits a pixel")
     label = subject.label(options.label)
     x = subject.first(options.number)
     reference, _ = subject.reference(label)
@@ -343,18 +350,6 @@ def _save_array(path: Path, array) -> None:
     buffer = io.BytesIO()
     np.save(buffer, array)
     write_atomically(path, buffer.getvalue())
-
-
-def _load_labels(path: Path, count: int):
-    import numpy as np
-
-    try:
-        labels = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        raise ArgumentError(f"{path}: expected labels in a .npy file ({error})") from None
-    if labels.shape != (count,):
-        raise ArgumentError(f"{path}: expected {count} labels, one a picture, got {labels.shape}")
-    return labels
 
 
 def _whole_numbers(text: str) -> tuple[int, ...]:

@@ -30,7 +30,7 @@ def generate(
     starts = range(0, n, AT_ONCE)
     seeds = np.random.SeedSequence(seed).generate_state(len(starts))
     for start, part in zip(starts, seeds, strict=True):
-        given = () if labels is None else (labels[start : start + AT_ONCE],)
+        given = {} if labels is None else {"label": labels[start : start + AT_ONCE]}
         size = min(AT_ONCE, n - start)
-        parts.append(np.asarray(vae.sample(size, int(part) % 2**31, *given)))
+        parts.append(np.asarray(vae.sample(size, seed=int(part) % 2**31, **given)))
     return np.concatenate(parts)

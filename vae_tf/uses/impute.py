@@ -83,20 +83,21 @@ def impute(
 def interval_factor(imputed: Imputation, truth, level: float = 0.9) -> float:
     """How many spreads to either side hold a share `level` of the truth, over missing elements.
 
-    imputed: of pictures that neither training nor judgement sees. truth: (n, ...), uint8 or units.
+    imputed: of data that neither training nor judgement sees. truth: (n, ...), uint8 or in units;
+        NaN where nobody knows.
     The split-conformal factor with a scale of its own for each element (Lei et al. 2018), as draws
     alone are seldom honest: they know nothing of what the model cannot express.
     """
     if not 0.0 < level < 1.0:
         raise ArgumentError(f"`level` must be between 0 and 1. Received: level={level}")
-    truth = _units(truth)
+    truth = to_units(truth)
     if truth.shape != imputed.x.shape or not imputed.missing.any():
         raise ArgumentError(
             "`truth` must be shaped as what was imputed, with something missing. "
             f"Received: {truth.shape} for {imputed.x.shape}, {imputed.missing.sum()} missing"
         )
     scale = imputed.spread + _LEAST_SPREAD
-    ratios = (np.abs(truth - imputed.x) / scale)[imputed.missing]
+    ratios = (np.abs(truth - imputed.x) / scale)[imputed.missing & np.isfinite(truth)]
     return float(np.quantile(ratios, min(1.0, level * (1 + 1 / len(ratios))), method="higher"))
 
 
@@ -165,7 +166,7 @@ class _Chain:
 
 def _with_gaps(vae, x, missing) -> tuple[np.ndarray, np.ndarray]:
     """x as float32 in units, gaps as 0; and where they are. Both (n, ...)."""
-    x = _units(x)
+    x = to_units(x)
     if x.shape[1:] != vae.data_shape:
         raise ArgumentError(
             f"`x` must have shape (n, {', '.join(map(str, vae.data_shape))}). "
@@ -204,6 +205,7 @@ def _mask(missing, shape) -> np.ndarray:
     )
 
 
-def _units(x) -> np.ndarray:
+def to_units(x) -> np.ndarray:
+    """As `VAE.to_units` for arrays of any kind: bytes are divided by 255, floats are kept."""
     x = np.asarray(x)
     return x.astype(np.float32) / 255.0 if x.dtype == np.uint8 else x.astype(np.float32)

@@ -7,7 +7,7 @@ import numpy as np
 from vae_tf.data.parts import read_mask, resize_mask
 from vae_tf.errors import ArgumentError
 from vae_tf.uses import sheet
-from vae_tf.uses.impute import Imputation, impute, interval_factor
+from vae_tf.uses.impute import Imputation, impute, interval_factor, to_units
 from vae_tf.uses.metrics import coverage, rmse
 from vae_tf.uses.subject import Subject
 
@@ -31,17 +31,18 @@ def of_held_out(subject: Subject, options, label) -> tuple[np.ndarray, dict]:
     first = impute(subject.vae, x[:half], missing[:half], **how)
     factor = interval_factor(first, x[:half], options.level)
     done = impute(subject.vae, x[half:], missing[half:], **how)
-    truth = x[half:] / np.float32(255)
+    truth = to_units(x[half:])
     low, high = done.interval(factor)
     reference, _ = subject.reference(label)
+    judged = done.missing & np.isfinite(truth)  # a sequence may have had gaps before
     figures = {
         "n": len(truth),
         "missing": options.missing,
-        "rmse": rmse(done.x, truth, done.missing),
-        **baselines(truth, done.missing, reference[-_ROWS:] / np.float32(255)),
+        "rmse": rmse(done.x, truth, judged),
+        **baselines(truth, judged, to_units(reference[-_ROWS:])),
         "level": options.level,
-        "coverage": coverage(low, high, truth, done.missing),
-        "mean_width": float((high - low)[done.missing].mean()),
+        "coverage": coverage(low, high, truth, judged),
+        "mean_width": float((high - low)[judged].mean()),
     }
     return picture(done, factor, truth), figures
 
@@ -66,7 +67,7 @@ def baselines(truth, missing, reference) -> dict[str, float]:
     """
     from sklearn.impute import KNNImputer
 
-    mean = np.where(missing, reference.mean(axis=0), truth)
+    mean = np.where(missing, np.nanmean(reference, axis=0), truth)
     # It drops columns that are missing everywhere; the reference has them all.
     knn = KNNImputer(n_neighbors=min(_NEIGHBOURS, len(reference)), keep_empty_features=True)
     knn.fit(reference.reshape(len(reference), -1))
@@ -78,8 +79,11 @@ def baselines(truth, missing, reference) -> dict[str, float]:
 def picture(done: Imputation, factor: float | None = None, truth=None) -> np.ndarray:
     """A column a picture: with gaps, filled, single draws, how wide the interval is, the truth."""
     shown = slice(_SHOWN)
-    gappy = np.broadcast_to(done.x[shown], (*done.x[shown].shape[:3], 3))
-    gappy = np.where(done.missing[shown].any(axis=-1, keepdims=True), _GAP_COLOUR, gappy)
+    gappy = np.where(done.missing[shown], np.nan, done.x[shown])
+    limits = float(done.x.min()), float(done.x.max())
+    if gappy.ndim == 4:
+        gone = done.missing[shown].any(axis=-1, keepdims=True)
+        gappy = np.where(gone, _GAP_COLOUR, np.broadcast_to(gappy, (*gappy.shape[:3], 3)))
     rows, words = [gappy, done.x[shown]], ["given", "filled in"]
     for i, draw in enumerate(done.draws[:_SHOWN_DRAWS]):
         rows.append(draw[shown])
@@ -90,4 +94,4 @@ def picture(done: Imputation, factor: float | None = None, truth=None) -> np.nda
     if truth is not None:
         rows.append(truth[shown])
         words.append("the original")
-    return sheet.rows_of([sheet.tiles(row, side=96) for row in rows], words)
+    return sheet.rows_of([sheet.tiles(row, limits, side=96) for row in rows], words)

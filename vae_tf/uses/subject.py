@@ -10,12 +10,13 @@ from pathlib import Path
 import numpy as np
 
 from edge.preprocess import PICTURE_SUFFIXES, preprocess, read_picture
-from vae_tf.data import Pictures
+from vae_tf.data import Pictures, load_data
 from vae_tf.errors import ArgumentError, RunError
 from vae_tf.run import Run
 from vae_tf.uses.codes import encode
 
 _REFERENCE = 5000  # training pictures that stand for all, evenly spaced
+_PROBED = 10_000  # training pictures that a probe is fitted to
 _HELD_OUT = re.compile(r"test:(\d+)")
 
 
@@ -71,6 +72,33 @@ class Subject:
     def all_held_out(self):
         """Every held-out picture, uint8 (n, H, W, C), and their classes, (n,), where known."""
         return np.asarray(self.held_out.images), classes_of(self.held_out)
+
+    def require_pictures(self, what: str) -> None:
+        """Raises: RunError where the run is of something else. what: what needs pictures."""
+        if len(self.vae.data_shape) != 3:
+            raise RunError(
+                f"{self.run.folder} is of sequences, and {what} are for pictures; "
+                "name its own sequences by test:N"
+            )
+
+    def with_classes(self):
+        """Training and test pictures of the run's source with their classes, whatever the model.
+
+        Returns: two `Pictures` with `classes`. Raises: DataError where the source has none.
+        """
+        self.require_pictures("classes")
+        data, spec = self.run.config.data, self.run.spec
+        splits = load_data(
+            data.source,
+            size=(spec.height, spec.width),
+            channels=spec.channels,
+            data_dir=data.data_dir,
+            seed=self.run.config.seed,
+            limit=data.limit,
+            by_class=True,
+        )
+        test = splits.test if len(splits.test) else splits.calibration
+        return splits.train.take(np.arange(min(_PROBED, len(splits.train)))), test
 
     def first(self, n: int) -> np.ndarray:
         """The first n held-out pictures, uint8 (n, H, W, C), or as many as there are."""
@@ -144,6 +172,7 @@ class Subject:
             files = sorted(p for p in path.iterdir() if p.suffix.lower() in PICTURE_SUFFIXES)
             if not files:
                 raise ArgumentError(f"{word}: expected a folder of pictures, found none in it")
+        self.require_pictures("files")
         height, width, channels = self.vae.data_shape
         spec = self.run.spec
         if (spec.height, spec.width, spec.channels) != (height, width, channels):
