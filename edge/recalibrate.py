@@ -8,7 +8,7 @@ from typing import Optional
 
 from edge.calibration import calibrate, check_rate
 from edge.errors import CalibrationError, PictureError
-from edge.manifest import read_manifest, write_manifest
+from edge.manifest import PRECISIONS, read_manifest, write_manifest
 from edge.preprocess import read_picture
 from edge.runner import Runner
 from edge.sources import picture_files
@@ -26,7 +26,7 @@ def recalibrate(bundle, folder, rate: Optional[float] = None) -> dict:
     if rate is not None:
         check_rate(rate)
     manifest = read_manifest(bundle)
-    runners = {p: Runner(bundle, p) for p in manifest.graphs["detector"]}
+    runners = {p: Runner(bundle, p) for p in manifest.graphs.get("detector", PRECISIONS)}
     scores: dict = {p: [] for p in runners}
     skipped = []
     for file in picture_files(folder):

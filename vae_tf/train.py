@@ -7,21 +7,27 @@ import math
 from pathlib import Path
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from edge.files import write_error
+from edge.manifest import SequenceSpec
 from edge.preprocess import InputSpec
+from vae_tf import family
 from vae_tf.augment import Augmentation, suggest
 from vae_tf.callbacks import CollapseWarning
 from vae_tf.checkpoint import Checkpoint
 from vae_tf.config import Config
 from vae_tf.data import Pictures, Splits, load_data
+from vae_tf.data.sequences import SequenceSplits, load_sequences
 from vae_tf.detector import Detector
 from vae_tf.errors import RunError, file_error
+from vae_tf.likelihoods import resolve_likelihood
 from vae_tf.progress import ProgressBar
 from vae_tf.restoring import RestoringVAE
 from vae_tf.results import plot_training
 from vae_tf.run import Run
+from vae_tf.schedules import CapacityRise, CyclicalAnnealing, WarmUp
 from vae_tf.vae import VAE
 
 # An epoch has about this many steps, however few the pictures: it is the grain of checkpoints,
@@ -59,19 +65,35 @@ def train(config: Config, folder, resume: bool = False, callbacks=(), say=print)
         say(line)
     run.write("splits.json", json.dumps(splits.to_json(), indent=1).encode())
     vae = fit(run, splits, callbacks, say)
+    if not config.has_detector:
+        _plot(run, vae, splits)
+        run.save_vae(vae)
+        return run
     detector = Detector(vae).fit(splits.train, splits.validation)
     detector.calibrate(splits.calibration, run.config.false_alarm_rate)
     run.save_vae(vae)
-    shown = splits.validation if len(splits.validation) else splits.train
-    plot_training(run, vae, shown.tiles(_model_shape(run.config, splits.spec)))
+    _plot(run, vae, splits)
     run.save_detector(detector)
     say(f"threshold {detector.calibrated.threshold:.4g}: {detector.calibrated.note}")
     return run
 
 
-def load_splits(config: Config, cache_dir, spec=None) -> Splits:
+def _plot(run: Run, vae: VAE, splits) -> None:
+    shown = splits.validation if len(splits.validation) else splits.train
+    plot_training(run, vae, shown.tiles(_model_shape(run.config, splits.spec)))
+
+
+def load_splits(config: Config, cache_dir, spec=None) -> Splits | SequenceSplits:
     """The pictures of a config, split as it says. spec: the model's input, where it is fixed."""
     data = config.data
+    if config.model == "recurrent":
+        return load_sequences(
+            data.source,
+            calibration=data.calibration,
+            seed=config.seed,
+            limit=data.limit,
+            folder=cache_dir,
+        )
     return load_data(
         data.source,
         size=(spec.height, spec.width) if spec else data.size,
@@ -84,10 +106,11 @@ def load_splits(config: Config, cache_dir, spec=None) -> Splits:
         cache_dir=cache_dir,
         limit=data.limit,
         tile=data.tile,
+        by_class=config.model == "conditional",
     )
 
 
-def _splits_of(run: Run) -> Splits:
+def _splits_of(run: Run) -> Splits | SequenceSplits:
     """The splits that the run was begun with, whatever has become of their source since."""
     if (run.folder / "splits.json").exists():
         return run.load_splits()
@@ -95,22 +118,58 @@ def _splits_of(run: Run) -> Splits:
 
 
 def build_vae(config: Config, shape: tuple[int, int, int], pictures: int, augmentation=None) -> VAE:
-    """An untrained VAE for pictures of `shape`, (H, W, C).
+    """An untrained VAE for pictures of `shape`, (H, W, C), that knows of no classes.
 
     pictures: how many it will be trained on. augmentation: an `Augmentation`, where the objective
         is to restore.
     """
-    arguments = {
-        "latent_dim": config.latent_dim,
-        "likelihood": config.likelihood,
-        "beta": config.beta,
-        "seed": config.seed,
-    }
+    arguments = _common(config)
     if config.objective == "restore":
         return RestoringVAE.for_pictures(
             shape, augmentation=augmentation, dropout=head_dropout(pictures), **arguments
         )
     return VAE.for_pictures(shape, **arguments)
+
+
+def _built(config: Config, splits, shape, good: Pictures, say) -> VAE:
+    """The untrained model that a config asks for."""
+    if config.model == "vae":
+        return build_vae(config, shape, len(good), _augmentation(config, good, say))
+    arguments = _common(config)
+    if config.model == "conditional":
+        return family.ConditionalVAE.for_pictures(shape, len(splits.class_names), **arguments)
+    if config.model == "ladder":
+        return family.LadderVAE.for_pictures(shape, **arguments)
+    if config.model == "recurrent":
+        offset, scale = np.nanmean(good.images, (0, 1)), np.nanstd(good.images, (0, 1))
+        scale = np.where(scale > 0, scale, 1.0)  # a feature that never changes
+        return family.RecurrentVAE.for_sequences(*shape, offset=offset, scale=scale, **arguments)
+    if config.model == "adversarial":
+        del arguments["free_bits"], arguments["capacity"]
+        return family.AdversarialAutoencoder.for_pictures(shape, **arguments)
+    for name in ("beta", "free_bits", "capacity"):
+        del arguments[name]
+    return family.ImportanceWeightedVAE.for_pictures(shape, samples=config.samples, **arguments)
+
+
+def _common(config: Config) -> dict:
+    return {
+        "latent_dim": config.latent_dim,
+        "likelihood": resolve_likelihood(config.likelihood, config.sigma),
+        "beta": config.beta,
+        "free_bits": config.free_bits,
+        "capacity": config.capacity,
+        "seed": config.seed,
+    }
+
+
+def _schedules(config: Config, steps: int) -> list[keras.callbacks.Callback]:
+    """steps: of the whole training."""
+    if config.cycles:
+        return [CyclicalAnnealing(steps, min(config.cycles, steps), beta=config.beta)]
+    if config.warm_up and config.capacity is not None:
+        return [CapacityRise(config.warm_up, config.capacity)]
+    return [WarmUp(config.warm_up, config.beta)] if config.warm_up else []
 
 
 def head_dropout(pictures: int) -> float:
@@ -139,7 +198,7 @@ def fit(run: Run, splits: Splits, callbacks=(), say=print) -> VAE:
     steps = min(passes * pass_steps, planned)
     epochs = math.ceil(planned / steps)
 
-    vae = build_vae(config, shape, len(good), _augmentation(config, good, say))
+    vae = _built(config, splits, shape, good, say)
     warm_up = min(_WARM_UP, epochs * steps // 10)
     schedule = keras.optimizers.schedules.CosineDecay(
         0.0, epochs * steps - warm_up, warmup_target=config.learning_rate, warmup_steps=warm_up
@@ -152,7 +211,10 @@ def fit(run: Run, splits: Splits, callbacks=(), say=print) -> VAE:
         run.folder / "history.csv",
         monitor,
         # A restoring VAE sees new defects all the time; what it learns last is not overfitting.
-        patience=None if config.objective == "restore" else max(5, math.ceil(epochs / 5)),
+        # Where the KL's weight changes, an early epoch's loss is low for that alone.
+        patience=None
+        if config.objective == "restore" or config.scheduled
+        else max(5, math.ceil(epochs / 5)),
     )
     checkpoint.restore(vae)
     say(f"{vae.count_params():,} weights; at most {epochs} epochs of {steps} steps of {batch}")
@@ -170,6 +232,7 @@ def fit(run: Run, splits: Splits, callbacks=(), say=print) -> VAE:
                 validation_data=held_out.dataset(batch, epochs=1) if len(held_out) else None,
                 callbacks=[
                     CollapseWarning(),
+                    *_schedules(config, epochs * steps),
                     bar,
                     keras.callbacks.TensorBoard(str(run.folder / "tensorboard"), write_graph=False),
                     *callbacks,
@@ -192,8 +255,10 @@ def fit(run: Run, splits: Splits, callbacks=(), say=print) -> VAE:
     return vae
 
 
-def _model_shape(config: Config, spec: InputSpec) -> tuple[int, int, int]:
-    """What the model takes, (H, W, C): the picture, or a tile of it."""
+def _model_shape(config: Config, spec: InputSpec | SequenceSpec) -> tuple[int, ...]:
+    """What the model takes: (H, W, C), the picture or a tile of it, or (T, F)."""
+    if isinstance(spec, SequenceSpec):
+        return spec.steps, spec.features
     tile = config.data.tile or max(spec.height, spec.width)
     return min(tile, spec.height), min(tile, spec.width), spec.channels
 

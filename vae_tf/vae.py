@@ -4,7 +4,8 @@ A `VAE` is an encoder, a decoder and a likelihood. Its loss is the negative ELBO
 over the pixels of a picture and averaged over the pictures of a batch.
 
 The family (`vae_tf.family`) builds on four steps: `infer` turns x into a posterior, `draw` draws a
-code from it and gives the terms of the ELBO, `params` runs the decoder, `_kl_penalty` weighs the KL.
+code from it and gives the terms of the ELBO, `params` runs the decoder, `_kl_penalty` weighs the
+KL.
 """
 
 from __future__ import annotations
@@ -125,7 +126,8 @@ class VAE(keras.Model):
 
     def decode(self, z, label=None):
         """The likelihood's mean for codes z, (B, latent): (B, ...) float32 in its units."""
-        return self.likelihood.mean(self.params(z, self._given(label, z)))
+        z = ops.convert_to_tensor(z, dtype="float32")
+        return self._mean(self.params(z, self._given(label, z)))
 
     def reconstruct(self, x, label=None):
         """`decode` of z_mean: deterministic, shaped like x, in the likelihood's units."""
@@ -138,7 +140,7 @@ class VAE(keras.Model):
         x = self.to_units(x)
         given = self._given(label, x)
         z_mean, _ = self.codes(self.infer(x, given, training))
-        return self.likelihood.mean(self.params(z_mean, given, training))
+        return self._mean(self.params(z_mean, given, training))
 
     def sample(self, n, seed=None, label=None):
         """Means of n draws from the prior, (n, ...) float32 in the likelihood's units."""
@@ -222,6 +224,9 @@ class VAE(keras.Model):
 
     def _log_prob(self, target, params):
         return self.likelihood.log_prob(target, params)
+
+    def _mean(self, params):
+        return self.likelihood.mean(params)
 
     def _given(self, label, like):
         """What encoder and decoder are told besides x or z, for a batch like `like`; here nothing.

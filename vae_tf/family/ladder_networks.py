@@ -87,7 +87,9 @@ def _head(of: Plan, level: int, init):
     def maps(name):
         # Near zero at first: the level starts at its prior.
         small = keras.initializers.RandomNormal(stddev=0.01, seed=init().seed)
-        return layers.Flatten()(layers.Conv2D(of.channels, 1, kernel_initializer=small, name=name)(x))
+        return layers.Flatten()(
+            layers.Conv2D(of.channels, 1, kernel_initializer=small, name=name)(x)
+        )
 
     outputs = {
         "z_mean": maps("z_mean_map"),

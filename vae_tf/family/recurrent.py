@@ -8,6 +8,7 @@ what came before: with the true past at hand it would do without the code.
 from __future__ import annotations
 
 import contextlib
+import math
 
 import keras
 import tensorflow as tf
@@ -22,7 +23,7 @@ _CELLS = {"gru": layers.GRU, "lstm": layers.LSTM}
 
 @keras.saving.register_keras_serializable(package="vae_tf")
 class RecurrentVAE(VAE):
-    """A `VAE` for sequences, (B, T, F) floating point, best of about unit scale.
+    """A `VAE` for sequences, (B, T, F) floating point.
 
     A value that is NaN is not there. A sequence shorter than T is NaN from its end on: such steps
     leave the encoder's state as it is. Of a step that is there in part, the encoder sees zeros in
@@ -33,8 +34,19 @@ class RecurrentVAE(VAE):
         encoder: `keras.Model` from [x, mask], (B, T, F) without NaN and (B, T) with 1 where a step
             is there, to a dict of `z_mean` and `z_log_var`.
         decoder: `keras.Model` from z to (B, T, F * parameters).
+        offset, scale: F numbers each, what the features are like. Encoder, decoder and likelihood
+            work on (x - offset) / scale, and so its density, which `elbo` bounds, is of that;
+            everything else comes and goes in the features' own units. None for 0 and 1.
         The rest: as for `VAE`.
     """
+
+    def __init__(self, encoder, decoder, likelihood="gaussian", offset=None, scale=None, **kwargs):
+        super().__init__(encoder, decoder, likelihood, **kwargs)
+        features = self.data_shape[-1]
+        self.offset = _numbers("offset", [0.0] * features if offset is None else offset, features)
+        self.scale = _numbers("scale", [1.0] * features if scale is None else scale, features)
+        if min(self.scale) <= 0.0:
+            raise ValueError(f"`scale` must be above 0. Received: scale={self.scale}")
 
     @classmethod
     def for_sequences(
@@ -61,7 +73,12 @@ class RecurrentVAE(VAE):
                 f"`{name}` must be floating point, with NaN for what is missing, of shape "
                 f"{_written((None, *self.data_shape))}. Received: {name} of type {x.dtype.name}"
             )
-        return super().to_units(x, name)
+        x = super().to_units(x, name)
+        return (x - ops.convert_to_tensor(self.offset)) / ops.convert_to_tensor(self.scale)
+
+    def _mean(self, params):
+        mean = super()._mean(params)
+        return mean * ops.convert_to_tensor(self.scale) + ops.convert_to_tensor(self.offset)
 
     def infer(self, x, given=None, training=False):
         present = ops.logical_not(ops.isnan(x))
@@ -69,8 +86,11 @@ class RecurrentVAE(VAE):
         return self.infer_masked(ops.where(present, x, 0.0), mask, training)
 
     def infer_masked(self, x, mask, training=False):
-        """`(z_mean, z_log_var)`. x: (B, T, F) without NaN. mask: (B, T), 1 where a step is."""
+        """`infer` where NaN will not do. x: (B, T, F) in units. mask: (B, T), 1 where a step is."""
         return super().infer([x, mask], training=training)
+
+    def get_config(self):
+        return {**super().get_config(), "offset": self.offset, "scale": self.scale}
 
     def _log_prob(self, target, params):
         present = ops.logical_not(ops.isnan(target))
@@ -130,9 +150,7 @@ def recurrent_encoder(steps, features, latent_dim, units=64, cell="gru", seed=No
     return keras.Model([x, mask], networks._posterior(read, latent_dim, init), name="encoder")
 
 
-def recurrent_decoder(
-    steps, features, latent_dim, units=64, cell="gru", parameters=1, seed=None
-):
+def recurrent_decoder(steps, features, latent_dim, units=64, cell="gru", parameters=1, seed=None):
     """Writes a sequence: (B, latent) to (B, T, F * parameters); the mirror of the encoder."""
     init = networks._initialisers(seed)
     z = keras.Input((latent_dim,), name="z")
@@ -144,11 +162,18 @@ def recurrent_decoder(
     return keras.Model(z, outputs, name="decoder")
 
 
+def _numbers(name, values, count):
+    values = [float(value) for value in values]
+    if len(values) != count or not all(map(math.isfinite, values)):
+        raise ValueError(
+            f"`{name}` must be {count} numbers, one a feature. Received: {name}={values}"
+        )
+    return values
+
+
 def _layer(cell, units, init, **kwargs):
     if cell not in _CELLS:
         raise ValueError(f'`cell` must be "gru" or "lstm". Received: cell={cell!r}')
     units = networks._at_least_one("units", units)
     recurrent = keras.initializers.Orthogonal(seed=init().seed)
-    return _CELLS[cell](
-        units, kernel_initializer=init(), recurrent_initializer=recurrent, **kwargs
-    )
+    return _CELLS[cell](units, kernel_initializer=init(), recurrent_initializer=recurrent, **kwargs)
