@@ -120,7 +120,7 @@ def _add_training_options(parser) -> None:
         choices=MODELS,
         help="conditional: told the class; adversarial: a discriminator in place of the KL; "
         "importance: the IWAE bound; ladder: latents on three levels; recurrent: sequences of a "
-        ".npz; default: vae",
+        ".npz; denoising: undoes --damage; default: vae",
     )
     group.add_argument("--warm-up", type=int, metavar="STEPS", help="beta (or capacity) rises")
     group.add_argument("--cycles", type=int, metavar="N", help="beta rises so many times")
@@ -129,6 +129,11 @@ def _add_training_options(parser) -> None:
     )
     group.add_argument("--capacity", type=float, metavar="NATS", help="the KL is drawn to")
     group.add_argument("--samples", type=int, metavar="N", help="draws of an importance model (5)")
+    group.add_argument(
+        "--damage",
+        metavar="LIST",
+        help="of a denoising model: noise=SIGMA (0.3), blur=PIXELS, photo=AGE, missing=SHARE",
+    )
 
 
 def _size(text: str) -> tuple[int, int]:
@@ -173,7 +178,9 @@ def _config(options) -> Config:
         options.preset,
         **chosen("likelihood", "latent_dim", "beta", "batch_size", "steps", "learning_rate"),
         **chosen("objective", "augmentation", "false_alarm_rate", "seed"),
-        **chosen("model", "sigma", "warm_up", "cycles", "free_bits", "capacity", "samples"),
+        **chosen(
+            "model", "sigma", "warm_up", "cycles", "free_bits", "capacity", "samples", "damage"
+        ),
     )
 
 

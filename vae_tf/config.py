@@ -16,7 +16,11 @@ PRESETS = {
 _FEW = 1000  # pictures, for which a preset's steps are meant
 _MOST_TIMES = 3.0  # that many steps for many pictures
 OBJECTIVES = ("restore", "plain")
-MODELS = ("vae", "conditional", "adversarial", "importance", "ladder", "recurrent")
+MODELS = (
+    *("vae", "conditional", "adversarial", "importance", "ladder", "recurrent"),
+    "denoising",
+)
+_DAMAGE = "noise=0.3"
 LIKELIHOODS = (
     *("gaussian", "gaussian-fixed", "gaussian-pixel"),
     *("bernoulli", "discretised-logistic"),
@@ -52,6 +56,7 @@ class Config:
     cycles: of beta over the whole training, in place of a warm-up; 0 for none.
     free_bits: nats that each latent has for nothing. capacity: nats that the KL is drawn to.
     samples: draws of an importance-weighted model.
+    damage: what a denoising model learns to undo, see `uses.damages.Damage.parse`.
     steps: optimiser steps, of `batch_size` pictures each; those of the preset are more where there
         are many pictures, see `planned_steps`.
     augmentation: "auto" for what the pictures bear out, else as `Augmentation.parse` takes it.
@@ -71,6 +76,7 @@ class Config:
     free_bits: float = 0.0
     capacity: float | None = None
     samples: int = 5
+    damage: str | None = None
     batch_size: int = 16
     steps: int = 2000
     learning_rate: float = 3e-3
@@ -119,6 +125,12 @@ class Config:
                 raise UserError(f"expected {name} of 0 or more, got {getattr(self, name)}")
         if self.capacity is not None and not 0 <= self.capacity < float("inf"):
             raise UserError(f"expected capacity of 0 or more, got {self.capacity}")
+        if (self.damage is not None) != (self.model == "denoising"):
+            raise UserError(f"a {self.model} model and damage {self.damage!r} do not go together")
+        if self.damage is not None:
+            from vae_tf.uses.damages import Damage  # needs TensorFlow
+
+            Damage.parse(self.damage)
         if self.sigma is not None:
             if not self.likelihood.startswith("gaussian"):
                 raise UserError(f"a {self.likelihood} likelihood has no sigma; leave it out")
@@ -156,6 +168,10 @@ class Config:
         if preset not in PRESETS:
             raise UserError(f"expected a preset of {', '.join(PRESETS)}, got {preset!r}")
         chosen = {**PRESETS[preset], **{k: v for k, v in changes.items() if v is not None}}
+        if "damage" in chosen:
+            chosen.setdefault("model", "denoising")
+        if chosen.get("model") == "denoising":
+            chosen.setdefault("damage", _DAMAGE)
         if chosen.get("model", "vae") != "vae":
             chosen.setdefault("objective", "plain")
         return cls(data=data, preset=preset, **chosen)

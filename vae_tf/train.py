@@ -138,6 +138,8 @@ def _built(config: Config, splits, shape, good: Pictures, say) -> VAE:
     arguments = _common(config)
     if config.model == "conditional":
         return family.ConditionalVAE.for_pictures(shape, len(splits.class_names), **arguments)
+    if config.model == "denoising":
+        return family.DenoisingVAE.for_pictures(shape, damage=config.damage, **arguments)
     if config.model == "ladder":
         return family.LadderVAE.for_pictures(shape, **arguments)
     if config.model == "recurrent":

@@ -2,6 +2,7 @@
 
 from vae_tf.family.adversarial import AdversarialAutoencoder
 from vae_tf.family.conditional import ConditionalVAE
+from vae_tf.family.denoising import DenoisingVAE
 from vae_tf.family.importance import ImportanceWeightedVAE
 from vae_tf.family.ladder import LadderVAE
 from vae_tf.family.recurrent import RecurrentVAE
@@ -9,6 +10,7 @@ from vae_tf.family.recurrent import RecurrentVAE
 __all__ = [
     "AdversarialAutoencoder",
     "ConditionalVAE",
+    "DenoisingVAE",
     "ImportanceWeightedVAE",
     "LadderVAE",
     "RecurrentVAE",

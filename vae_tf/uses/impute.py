@@ -1,10 +1,13 @@
 """What is missing, drawn from what is there, several times over, with intervals.
 
-Two ways. "gibbs": z is drawn from the posterior of the filled-in data, the gaps are filled from z,
-and so on (pseudo-Gibbs: Rezende et al., "Stochastic Backpropagation", 2014, section F).
-"importance": from there, many codes are drawn and weighed by how well they explain what is
-observed, and one is taken for each draw (MIWAE: Mattei & Frellsen, ICML 2019). A `DenoisingVAE`
-that learnt to fill gaps goes no rounds: its encoder was taught the posterior of what is observed.
+A `DenoisingVAE` that learnt to fill gaps does it at once: its encoder was taught the posterior of
+what is observed. For any other member there are three ways. "variational": a posterior is fitted to
+what is observed of each example, by some steps of gradient descent on its mean and variance (as in
+semi-amortised VAEs: Kim et al., ICML 2018). "gibbs": z is drawn from the posterior of the filled-in
+data, the gaps are filled from z, and so on (pseudo-Gibbs: Rezende et al., "Stochastic
+Backpropagation", 2014, section F); quick, but slow to leave its first filling where much is
+missing. "importance": from there, many codes are drawn and weighed by how well they explain what is
+observed, and one is taken for each draw (MIWAE: Mattei & Frellsen, ICML 2019).
 """
 
 from __future__ import annotations
@@ -13,14 +16,17 @@ from typing import NamedTuple
 
 import keras
 import numpy as np
+import tensorflow as tf
 
 from vae_tf.bounds import log_weight
 from vae_tf.errors import ArgumentError
 from vae_tf.uses import codes
 from vae_tf.uses.damages import FILL
+from vae_tf.vae import kl_divergence
 
-WAYS = ("gibbs", "importance")
+WAYS = ("variational", "gibbs", "importance")
 ROUNDS = 30
+_FITTING, _RATE = 80, 0.1  # steps, and their learning rate at first
 _PROPOSALS = 20  # codes that are weighed for each draw
 _LEAST_SPREAD = 0.02  # in the data's units, so that draws that agree do not promise certainty
 
@@ -46,7 +52,7 @@ def impute(
     x,
     missing=None,
     draws: int = 8,
-    how: str = "gibbs",
+    how: str | None = None,
     rounds: int = ROUNDS,
     label=None,
     seed: int = 0,
@@ -56,13 +62,13 @@ def impute(
     x: (n, ...), uint8 or floating point in the likelihood's units; NaN is missing.
     missing: bool, True where missing: (n, ...), or without the last axis (all channels of a pixel),
         or without the first (the same for all); None where NaN says it all.
-    draws: how often the gaps are filled. how: "gibbs" or "importance". rounds: of Gibbs; a model
-        that was trained to fill gaps needs none.
+    draws: how often the gaps are filled. how: one of `WAYS`; None for what the model
+        learnt, or "variational" where it did not learn to fill gaps. rounds: of Gibbs.
     Raises: ArgumentError.
     """
     if draws < 1:
         raise ArgumentError(f"`draws` must be 1 or more. Received: draws={draws}")
-    if how not in WAYS:
+    if how not in (None, *WAYS):
         raise ArgumentError(f"`how` must be one of {', '.join(WAYS)}. Received: how={how!r}")
     x, gaps = _with_gaps(vae, x, missing)
     labels = codes.labels_for(vae, label, len(x))
@@ -106,8 +112,10 @@ def _filled(vae, x, gaps, draws, how, rounds, label, seed) -> np.ndarray:
     known, gap = (np.tile(v, (draws, *(1,) * (v.ndim - 1))) for v in (x, gaps))
     label = None if label is None else np.tile(label, draws)
     chain = _Chain(vae, known, gap, label, seed)
-    if _learnt(vae):
+    if how is None and _learnt(vae):
         state = chain.restored()
+    elif how in (None, "variational"):
+        state = chain.fill(chain.decoded(chain.fitted(draws)))
     else:
         state = chain.fill(chain.decoded(np.zeros((len(known), vae.latent_dim), np.float32)))
         for _ in range(rounds):
@@ -146,6 +154,32 @@ class _Chain:
     def restored(self) -> np.ndarray:
         seen = self.fill(FILL)
         return self.fill(self.vae.refine(seen, self.decoded(self.draw(seen)["z"])))
+
+    def fitted(self, draws: int) -> np.ndarray:
+        """Codes of a posterior that is fitted to each example; the examples are there `draws` times
+        over, and each is fitted once."""
+        vae, n = self.vae, len(self.known) // draws
+        known, seen = vae.to_units(self.known[:n]), ~self.gap[:n]
+        label = None if self.label is None else self.label[:n]
+        given = vae._given(label, known)
+        codes_of = [keras.Variable(np.zeros((n, vae.latent_dim), np.float32)) for _ in range(2)]
+        z_mean, z_log_var = (variable.value for variable in codes_of)
+        adam = keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(_RATE, _FITTING))
+        for _ in range(_FITTING):
+            noise = self._random.standard_normal((n, vae.latent_dim), np.float32)
+            with tf.GradientTape(watch_accessed_variables=False) as tape:
+                tape.watch([z_mean, z_log_var])
+                z = z_mean + tf.exp(0.5 * z_log_var) * noise
+                log_prob = vae.likelihood.log_prob(known, vae.params(z, given), seen)
+                kl = tf.reduce_sum(kl_divergence(z_mean, z_log_var), axis=-1)
+                loss = tf.reduce_sum(
+                    kl - log_prob
+                )  # examples are apart: Adam scales each by itself
+            gradients = tape.gradient(loss, [z_mean, z_log_var])
+            adam.apply_gradients(zip(gradients, codes_of, strict=True))
+        noise = self._random.standard_normal((draws, n, vae.latent_dim), np.float32)
+        z = z_mean.numpy() + np.exp(0.5 * z_log_var.numpy()) * noise
+        return z.reshape(draws * n, -1)
 
     def weighed(self, state) -> np.ndarray:
         """One of many codes each, drawn in proportion to its importance weight (Gumbel's way)."""
