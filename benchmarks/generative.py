@@ -25,10 +25,17 @@ import numpy as np
 from benchmarks.tutorials import TUTORIALS, Clock, Tutorial
 from edge.files import write_atomically
 from vae_tf.bounds import log_likelihood
-from vae_tf.family.conditional import ConditionalVAE
+from vae_tf.family import (
+    AdversarialAutoencoder,
+    ConditionalVAE,
+    ImportanceWeightedVAE,
+    LadderVAE,
+)
+from vae_tf.schedules import WarmUp
 from vae_tf.uses import codes, frechet, sheet
 from vae_tf.uses.embed import probe
 from vae_tf.uses.generate import generate
+from vae_tf.uses.labelled import load_labelled
 from vae_tf.uses.mixture import LatentMixture
 from vae_tf.vae import VAE
 
@@ -64,7 +71,7 @@ class Judge:
         told = getattr(vae, "labels", None) is not None
         label = y if told else None
         elbo = [
-            np.asarray(vae.elbo(x[i : i + 500], 1, seed, *((y[i : i + 500],) if told else ())))
+            np.asarray(vae.elbo(x[i : i + 500], 1, seed, y[i : i + 500] if told else None))
             for i in range(0, len(x), 500)
         ]
         train = self.data["x_train"][:_PROBED]
@@ -82,7 +89,7 @@ class Judge:
             "frechet_prior": self.frechet(generate(vae, self.number, seed)),
             "frechet_mixture": self.frechet(generate(vae, self.number, seed, mixture=mixture)),
             **probe(z_train, train_label, z_test, y, seed),
-            "weights": vae.encoder.count_params() + vae.decoder.count_params(),
+            "weights": vae.count_params(),
             "active_units": int((z_test.var(axis=0) > 0.01).sum()),
         }
         if told:
@@ -100,15 +107,7 @@ class Judge:
 
 def load(data_dir) -> dict:
     """`x_train`, `y_train`, `x_test`, `y_test` of Fashion-MNIST; pictures uint8 (n, 28, 28, 1)."""
-    from vae_tf.data.tfds_source import open_builder
-
-    builder = open_builder("fashion_mnist", data_dir)
-    data = {}
-    for split in ("train", "test"):
-        batches = list(builder.as_dataset(split=split, batch_size=10_000).as_numpy_iterator())
-        data[f"x_{split}"] = np.concatenate([batch["image"] for batch in batches])
-        data[f"y_{split}"] = np.concatenate([batch["label"] for batch in batches])
-    return data
+    return load_labelled("tfds:fashion_mnist", data_dir)._asdict()
 
 
 def trained_classifier(data, out: Path, epochs: int, steps) -> keras.Model:
@@ -144,15 +143,14 @@ def by_fit(tutorial: Tutorial, data, seed: int, epochs: int, steps):
     return vae, _speed(tutorial, data["x_train"], clock.seconds, steps)
 
 
-def default(data, seed: int, epochs: int, steps, labels=None, latent_dim: int = _LATENT):
-    """Our default model, plain or conditional; a batch of 64 and a learning rate that runs down."""
-    arguments = {"latent_dim": latent_dim, "likelihood": "bernoulli", "widths": _WIDTHS}
-    shape = data["x_train"].shape[1:]
+def of_family(data, seed: int, epochs: int, steps, kind=VAE, warm_up: float = 0.0, **options):
+    """A member of the family in its default shape; batches of 64, a learning rate that runs down.
+
+    warm_up: share of the training in which beta rises.
+    """
+    options = {"latent_dim": _LATENT, "likelihood": "bernoulli", "widths": _WIDTHS, **options}
     keras.utils.set_random_seed(seed)
-    if labels is None:
-        vae = VAE.for_pictures(shape, seed=seed, **arguments)
-    else:
-        vae = ConditionalVAE.for_pictures(shape, labels, seed=seed, **arguments)
+    vae = kind.for_pictures(data["x_train"].shape[1:], seed=seed, **options)
     rows = slice(None if steps is None else 64 * steps)
     x = data["x_train"][rows]
     total = epochs * -(-len(x) // 64)
@@ -161,8 +159,9 @@ def default(data, seed: int, epochs: int, steps, labels=None, latent_dim: int = 
     )
     vae.compile(keras.optimizers.Adam(rate), steps_per_execution=16)
     clock = Clock()
-    told = () if labels is None else (data["y_train"][rows],)
-    vae.fit(x, *told, epochs=epochs, batch_size=64, verbose=0, callbacks=[clock])
+    told = () if vae.labels is None else (data["y_train"][rows],)
+    callbacks = [clock, WarmUp(max(1, round(warm_up * total)))] if warm_up else [clock]
+    vae.fit(x, *told, epochs=epochs, batch_size=64, verbose=0, callbacks=callbacks)
     return vae, len(x) / min(clock.seconds)
 
 
@@ -183,9 +182,16 @@ def rows_to_train(data, options) -> dict:
                 a, data, seed, b, steps
             )
     epochs = options.epochs or _EPOCHS
-    rows["ours"] = lambda seed: default(data, seed, epochs, steps)
-    rows["ours, latent 2"] = lambda seed: default(data, seed, epochs, steps, latent_dim=2)
-    rows["ours, conditional"] = lambda seed: default(data, seed, epochs, steps, labels=10)
+    members = {
+        "ours": {},
+        "ours, latent 2": {"latent_dim": 2},
+        "ours, conditional": {"kind": ConditionalVAE, "labels": 10},
+        "ours, importance-weighted": {"kind": ImportanceWeightedVAE, "samples": 5},
+        "ours, ladder": {"kind": LadderVAE, "warm_up": 0.3},
+        "ours, adversarial": {"kind": AdversarialAutoencoder},
+    }
+    for name, chosen in members.items():
+        rows[name] = lambda seed, chosen=chosen: of_family(data, seed, epochs, steps, **chosen)
     return rows
 
 

@@ -21,7 +21,7 @@ from vae_tf.uses.codes import AT_ONCE, decode, encode, labels_for
 from vae_tf.uses.metrics import ssim
 from vae_tf.uses.sheet import to_uint8
 
-STEPS = (0.125, 0.25, 0.5, 1.0, 2.0, 4.0)  # in standard deviations of the posterior
+STEPS = (0.5, 1.0, 2.0, 4.0, 8.0, 16.0)  # in standard deviations of the posterior
 _DENSITIES = (Gaussian, PixelGaussian)
 _LEVELS = 255.0  # that a unit of a picture has
 _SMALLEST = 1e-12  # probability of a code word, as the tails are cut off

@@ -49,7 +49,7 @@ class LatentMixture:
         # Each component's covariance should rest on some times as many codes as it has rows.
         components = min(components, max(1, len(z) // (4 * z.shape[1])))
         mixture = GaussianMixture(
-            components, random_state=seed, reg_covar=_REGULARISATION, max_iter=200, tol=1e-3
+            components, random_state=seed, reg_covar=_REGULARISATION, max_iter=100, tol=1e-2
         )
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # short of convergence it is a mixture all the same

@@ -25,7 +25,7 @@ def traverse(vae, z, latents=None, kl=None, count: int = 8, values=None, label=N
 
     z: (latent,) the code to start from. latents: numbers of the latents to move; None takes
         the `count` with the most KL, most first, else the first ones.
-    kl: (latent,) nats, see `codes.latent_kl`. values: (S,); None: 9 from -3 to 3.
+    kl: (latent,) nats, see `codes.latent_kl`. values: (S,); None: -3 to 3.
     Raises: ArgumentError for a latent that does not exist.
     """
     z = np.asarray(z, np.float32)
@@ -39,7 +39,7 @@ def traverse(vae, z, latents=None, kl=None, count: int = 8, values=None, label=N
     chosen = tuple(latent_index(vae, latent) for latent in latents)
     if not chosen:
         raise ArgumentError("`latents` must name one latent or more. Received: none")
-    values = np.linspace(-REACH, REACH, 9) if values is None else np.asarray(values, np.float64)
+    values = np.linspace(-REACH, REACH, 7) if values is None else np.asarray(values, np.float64)
     codes = np.tile(z, (len(chosen), len(values), 1))
     for row, latent in enumerate(chosen):
         codes[row, :, latent] = values
