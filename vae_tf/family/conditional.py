@@ -105,7 +105,8 @@ class ConditionalVAE(VAE):
                 f"`label` must have shape () or ({like.shape[0]},), one for each example. "
                 f"Received: label of shape {tuple(label.shape)}"
             )
-        return ops.one_hot(label, self.labels)
+        # Not `one_hot`: the converter to int8 makes nonsense of it.
+        return ops.cast(ops.equal(label[:, None], ops.arange(self.labels)), "float32")
 
     def _checked(self, label):
         """label as an int32 array. Raises: ValueError where it is no class of this model."""

@@ -18,7 +18,7 @@ from vae_tf import networks
 from vae_tf.likelihoods import resolve_likelihood
 from vae_tf.vae import VAE, _other, _written
 
-_CELLS = {"gru": layers.GRU, "lstm": layers.LSTM}
+_CELLS = {"gru": layers.GRUCell, "lstm": layers.LSTMCell}
 
 
 @keras.saving.register_keras_serializable(package="vae_tf")
@@ -145,7 +145,8 @@ def recurrent_encoder(steps, features, latent_dim, units=64, cell="gru", seed=No
     init = networks._initialisers(seed)
     x = keras.Input((steps, features), name="sequence")
     mask = keras.Input((steps,), name="mask")
-    read = _layer(cell, units, init)(x, mask=ops.greater(mask, 0.5))
+    told = layers.Concatenate()([x, layers.Reshape((steps, 1))(mask)])
+    read = _layer(cell, units, init, masked=True)(told)
     latent_dim = networks._at_least_one("latent_dim", latent_dim)
     return keras.Model([x, mask], networks._posterior(read, latent_dim, init), name="encoder")
 
@@ -171,9 +172,49 @@ def _numbers(name, values, count):
     return values
 
 
-def _layer(cell, units, init, **kwargs):
+@keras.saving.register_keras_serializable(package="vae_tf")
+class MaskedCell(layers.Layer):
+    """A recurrent cell whose last input says whether the step is there, 1, or not, 0.
+
+    Where it is not, the state stays. In numbers rather than with Keras' masks, whose switches the
+    converter to int8 does not survive.
+    """
+
+    def __init__(self, cell, **kwargs):
+        super().__init__(**kwargs)
+        self.cell = cell
+        self.state_size = cell.state_size
+        self.output_size = cell.units
+
+    def build(self, input_shape):
+        self.cell.build((*input_shape[:-1], input_shape[-1] - 1))
+
+    def call(self, inputs, states, training=False):
+        there = inputs[..., -1:]
+        states = states if isinstance(states, (list, tuple)) else [states]
+        _, new = self.cell(inputs[..., :-1], states, training=training)
+        new = new if isinstance(new, (list, tuple)) else [new]
+        kept = [old + there * (one - old) for old, one in zip(states, new, strict=True)]
+        return kept[0], kept
+
+    def get_initial_state(self, batch_size=None):
+        return self.cell.get_initial_state(batch_size=batch_size)
+
+    def get_config(self):
+        return {**super().get_config(), "cell": keras.saving.serialize_keras_object(self.cell)}
+
+    @classmethod
+    def from_config(cls, config, custom_objects=None):
+        cell = keras.saving.deserialize_keras_object(config["cell"], custom_objects=custom_objects)
+        return cls(**{**config, "cell": cell})
+
+
+def _layer(cell, units, init, masked=False, **kwargs):
     if cell not in _CELLS:
         raise ValueError(f'`cell` must be "gru" or "lstm". Received: cell={cell!r}')
-    units = networks._at_least_one("units", units)
-    recurrent = keras.initializers.Orthogonal(seed=init().seed)
-    return _CELLS[cell](units, kernel_initializer=init(), recurrent_initializer=recurrent, **kwargs)
+    made = _CELLS[cell](
+        networks._at_least_one("units", units),
+        kernel_initializer=init(),
+        recurrent_initializer=keras.initializers.Orthogonal(seed=init().seed),
+    )
+    return layers.RNN(MaskedCell(made) if masked else made, **kwargs)
