@@ -32,16 +32,16 @@ def write_saved_model(vae, folder, batch: int | None = None, detector=None) -> N
     archive = keras.export.ExportArchive()
     archive.track(vae)
     unrolled = vae.unrolled() if isinstance(vae, RecurrentVAE) else contextlib.nullcontext()
-    with unrolled:
+    with unrolled:  # until it is written: that is when it is traced
         if detector is not None:
             image = tf.TensorSpec((batch, *vae.data_shape), tf.uint8, name="image")
             archive.add_endpoint("detector", detector.outputs, input_signature=[image])
         for role, (compute, signature) in _endpoints(vae, batch).items():
             archive.add_endpoint(role, compute, input_signature=signature)
-    try:
-        archive.write_out(str(folder), verbose=False)
-    except tf.errors.OpError as error:
-        raise file_error(error) from error
+        try:
+            archive.write_out(str(folder), verbose=False)
+        except tf.errors.OpError as error:
+            raise file_error(error) from error
 
 
 def _endpoints(vae, batch) -> dict[str, tuple]:

@@ -98,7 +98,7 @@ class RecurrentVAE(VAE):
 
     @contextlib.contextmanager
     def unrolled(self):
-        """The networks step by step meanwhile, without a loop, as graphs for a device need it."""
+        """The networks step by step meanwhile: the converter to int8 crashes on a loop."""
         recurrent = [
             layer
             for model in (self.encoder, self.decoder)
@@ -176,8 +176,8 @@ def _numbers(name, values, count):
 class MaskedCell(layers.Layer):
     """A recurrent cell whose last input says whether the step is there, 1, or not, 0.
 
-    Where it is not, the state stays. In numbers rather than with Keras' masks, whose switches the
-    converter to int8 does not survive.
+    Where it is not, the state stays. In numbers rather than with Keras' masks, whose switches
+    between tensors have no int8 form.
     """
 
     def __init__(self, cell, **kwargs):
