@@ -83,7 +83,7 @@ def test_a_run_is_finished_and_opens_as_what_it_is(run):
         x, y = stripes(96)
         rows = [int(name.split("/")[1]) for name in splits.train.names]
         np.testing.assert_array_equal(splits.train.classes, y[rows])
-        np.testing.assert_array_equal(splits.train.images[..., 0], x[rows])
+        np.testing.assert_array_equal(np.asarray(splits.train.images)[..., 0], x[rows])
         assert len(splits.test) == 24
 
 

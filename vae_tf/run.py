@@ -22,6 +22,7 @@ import io
 import json
 import platform
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -43,7 +44,7 @@ class Run:
 
     folder: Path
     config: Config
-    spec: InputSpec | SequenceSpec
+    spec: Any  # `InputSpec`, or of a recurrent model `SequenceSpec`
 
     @classmethod
     def create(cls, folder, config: Config, spec) -> Run:

@@ -188,7 +188,7 @@ def _augmentation(config: Config, good: Pictures, say) -> Augmentation | None:
     return chosen
 
 
-def fit(run: Run, splits: Splits, callbacks=(), say=print) -> VAE:
+def fit(run: Run, splits: Splits | SequenceSplits, callbacks=(), say=print) -> VAE:
     """Trains the run's VAE from its last checkpoint on; returns it with its best weights."""
     config = run.config
     shape = _model_shape(config, splits.spec)

@@ -30,12 +30,14 @@ class ConditionalVAE(VAE):
         likelihood and the rest: as for `VAE`.
     """
 
+    labels: int
+
     def __init__(self, encoder, decoder, likelihood="gaussian", **kwargs):
         super().__init__(encoder, decoder, likelihood, **kwargs)
         self.labels = self.encoder.input_shape[1][-1]
 
     @classmethod
-    def for_pictures(
+    def for_pictures(  # type: ignore[override]  # it has to know the number of labels
         cls, shape, labels, latent_dim=64, likelihood="gaussian", widths=None, seed=None, **kwargs
     ):
         """A convolutional one for (H, W, C) pictures of `labels` classes."""
@@ -67,7 +69,8 @@ class ConditionalVAE(VAE):
     def call(self, x, training=False):
         if not isinstance(x, (tuple, list)) or len(x) != 2:
             raise ValueError("`x` must be a pair (x, label), as the model takes labels.")
-        return self._reconstruct(*x, training)
+        x, label = x
+        return self._reconstruct(x, label, training)
 
     def _unpacked(self, data):
         x, label, _ = super()._unpacked(data)

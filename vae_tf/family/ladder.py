@@ -131,9 +131,9 @@ class LadderVAE(VAE):
         latent_dim=32,
         likelihood="gaussian",
         widths=None,
+        seed=None,
         levels=3,
         channels=1,
-        seed=None,
         **kwargs,
     ):
         """A convolutional one for (H, W, C) pictures.

@@ -52,7 +52,7 @@ def plan(shape, latent_dim, widths=None, levels=3, channels=1) -> Plan:
         )
     return Plan(
         shape,
-        networks._sizes(*shape[:2], len(widths)),
+        networks._sizes(shape[0], shape[1], len(widths)),
         widths,
         levels,
         networks._at_least_one("latent_dim", latent_dim),
