@@ -53,7 +53,7 @@ class Member:
         self.vae.compile(keras.optimizers.Adam(3e-3))
         self.x = tones(96) if name == "recurrent" else waves(96)
         self.label = (np.arange(96) % 3,) if name == "conditional" else ()
-        self.history = self.vae.fit(self.x, *self.label, epochs=4, batch_size=8, verbose=0).history
+        self.history = self.vae.fit(self.x, *self.label, epochs=10, batch_size=8, verbose=0).history
 
     def told(self, n):
         return tuple(label[:n] for label in self.label)

@@ -108,8 +108,9 @@ class ConditionalVAE(VAE):
                 f"`label` must have shape () or ({like.shape[0]},), one for each example. "
                 f"Received: label of shape {tuple(label.shape)}"
             )
-        # Not `one_hot`: the converter to int8 makes nonsense of it.
-        return ops.cast(ops.equal(label[:, None], ops.arange(self.labels)), "float32")
+        # A row of a table, not `one_hot`, nor what the converter takes for it: its int8 form mixes
+        # the scales of its zeros and ones up.
+        return ops.take(ops.eye(self.labels, dtype="float32"), label, axis=0)
 
     def _checked(self, label):
         """label as an int32 array. Raises: ValueError where it is no class of this model."""
