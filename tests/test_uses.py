@@ -8,12 +8,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from vae_tf.errors import DataError
 from vae_tf.family.conditional import ConditionalVAE
 from vae_tf.uses import codes, compress
 from vae_tf.uses.arithmetic import combine
 from vae_tf.uses.embed import embed, probe
 from vae_tf.uses.generate import generate
 from vae_tf.uses.interpolate import code_path, interpolate
+from vae_tf.uses.labelled import load_labelled
 from vae_tf.uses.manifold import manifold
 from vae_tf.uses.mixture import LatentMixture
 from vae_tf.uses.traverse import traverse
@@ -56,6 +58,37 @@ def closest(x, pictures):
     return np.mean(
         [np.abs(pictures.reshape(len(pictures), -1) / 255.0 - v).mean(1).min() for v in x]
     )
+
+
+# Data
+
+
+def test_classes_become_numbers_whatever_they_were(tmp_path):
+    x, _ = bars(6)
+    y = np.array(["boot", "bag", "bag", "boot", "coat", "bag"])
+    np.savez(tmp_path / "a.npz", x_train=x[:4, ..., 0], y_train=y[:4], x_test=x[4:], y_test=y[4:])
+    data = load_labelled(tmp_path / "a.npz", limit=3)
+    assert data.names == ["bag", "boot", "coat"]
+    assert data.y_train.tolist() == [1, 0, 0] and data.y_test.tolist() == [2, 0]
+    np.testing.assert_array_equal(data.x_train, x[:3])
+
+
+@pytest.mark.parametrize(
+    ("arrays", "message"),
+    [
+        ({"x_train": np.zeros((2, 16, 16), "uint8")}, "expected the arrays x_train, y_train"),
+        (
+            {k: np.zeros((2, 16, 16)) for k in ("x_train", "y_train", "x_test", "y_test")},
+            "expected uint8 pictures",
+        ),
+    ],
+)
+def test_files_without_classes_are_refused(arrays, message, tmp_path):
+    np.savez(tmp_path / "a.npz", **arrays)
+    with pytest.raises(DataError, match=message):
+        load_labelled(tmp_path / "a.npz")
+    with pytest.raises(DataError, match="expected tfds:NAME or"):
+        load_labelled("pictures")
 
 
 # Codes

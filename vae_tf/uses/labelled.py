@@ -39,7 +39,7 @@ def _from_tfds(name: str, data_dir, limit) -> Labelled:
 
     builder = open_builder(name, data_dir)
     features, splits = builder.info.features, builder.info.splits
-    shape = getattr(features.get("image"), "shape", (None,))
+    shape = features["image"].shape if "image" in features else (None,)
     if None in shape or "label" not in features or not {"train", "test"} <= splits.keys():
         raise DataError(
             f"tfds:{name}: expected pictures of one size with labels, split into train and test"
@@ -49,7 +49,8 @@ def _from_tfds(name: str, data_dir, limit) -> Labelled:
         part = split if limit is None else f"{split}[:{limit}]"
         batches = list(builder.as_dataset(split=part, batch_size=10_000).as_numpy_iterator())
         arrays += [np.concatenate([batch[key] for batch in batches]) for key in ("image", "label")]
-    return Labelled(*arrays, list(features["label"].names))
+    x_train, y_train, x_test, y_test = arrays
+    return Labelled(x_train, y_train, x_test, y_test, list(features["label"].names))
 
 
 def _from_npz(path: Path, limit) -> Labelled:
