@@ -20,7 +20,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import keras
 
-from benchmarks.generative import Judge, load, trained_classifier
+from benchmarks.generative import Judge, load, trained_classifier, xla
 from edge.files import write_atomically
 from vae_tf.likelihoods import Gaussian
 from vae_tf.schedules import CapacityRise, CyclicalAnnealing, WarmUp
@@ -68,7 +68,7 @@ def measured(name: str, data, judge: Judge, seed: int, options) -> dict:
     arguments = {"likelihood": Gaussian(_SIGMA, learned=False), **arguments}
     vae = VAE.for_pictures(x.shape[1:], _LATENT, seed=seed, **arguments)
     rate = keras.optimizers.schedules.CosineDecay(2e-3, total)
-    vae.compile(keras.optimizers.Adam(rate), steps_per_execution=8)
+    vae.compile(keras.optimizers.Adam(rate), steps_per_execution=8, jit_compile=xla(False))
     vae.fit(x, epochs=options.epochs, batch_size=_BATCH, verbose=0, callbacks=callbacks)
     kl = float(latent_kl(vae, data["x_test"]).sum())
     record = {"remedy": name, "seed": seed, "kl": kl, **judge.figures(vae, seed)}

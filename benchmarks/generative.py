@@ -21,6 +21,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import keras
 import numpy as np
+import tensorflow as tf
 
 from benchmarks.tutorials import TUTORIALS, Clock, Tutorial
 from edge.files import write_atomically
@@ -136,7 +137,11 @@ def by_loop(tutorial: Tutorial, data, seed: int, epochs: int, steps):
 def by_fit(tutorial: Tutorial, data, seed: int, epochs: int, steps):
     """The same nets from the same weights, trained by `VAE.fit`."""
     vae = VAE(*tutorial.nets(seed), "bernoulli", seed=seed)
-    vae.compile(keras.optimizers.Adam(tutorial.learning_rate), steps_per_execution=16)
+    vae.compile(
+        keras.optimizers.Adam(tutorial.learning_rate),
+        steps_per_execution=16,
+        jit_compile=xla(tutorial.dense),
+    )
     clock = Clock()
     x = data["x_train"] if steps is None else data["x_train"][: steps * tutorial.batch_size]
     vae.fit(x, epochs=epochs, batch_size=tutorial.batch_size, verbose=0, callbacks=[clock])
@@ -157,12 +162,17 @@ def of_family(data, seed: int, epochs: int, steps, kind=VAE, warm_up: float = 0.
     rate = keras.optimizers.schedules.CosineDecay(
         0.0, max(1, total - 100), warmup_target=2e-3, warmup_steps=100
     )
-    vae.compile(keras.optimizers.Adam(rate), steps_per_execution=16)
+    vae.compile(keras.optimizers.Adam(rate), steps_per_execution=16, jit_compile=xla(False))
     clock = Clock()
     told = () if vae.labels is None else (data["y_train"][rows],)
     callbacks = [clock, WarmUp(max(1, round(warm_up * total)))] if warm_up else [clock]
     vae.fit(x, *told, epochs=epochs, batch_size=64, verbose=0, callbacks=callbacks)
     return vae, len(x) / min(clock.seconds)
+
+
+def xla(dense: bool) -> bool:
+    """Whether to compile: on a CPU it makes dense nets faster and convolutional ones slower."""
+    return dense or bool(tf.config.list_physical_devices("GPU"))
 
 
 def _speed(tutorial: Tutorial, x, seconds, steps) -> float:

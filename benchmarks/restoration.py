@@ -21,7 +21,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import keras
 import numpy as np
 
-from benchmarks.generative import load
+from benchmarks.generative import load, xla
 from edge.files import write_atomically
 from vae_tf.family import DenoisingVAE
 from vae_tf.uses import imputing, sheet
@@ -40,7 +40,7 @@ def fitted(vae, data, epochs: int, steps):
     """Trains either model; steps: an epoch at most, for a try."""
     x = data["x_train"] if steps is None else data["x_train"][: 64 * steps]
     rate = keras.optimizers.schedules.CosineDecay(2e-3, epochs * -(-len(x) // 64))
-    vae.compile(keras.optimizers.Adam(rate), steps_per_execution=16)
+    vae.compile(keras.optimizers.Adam(rate), steps_per_execution=16, jit_compile=xla(False))
     vae.fit(x, epochs=epochs, batch_size=64, verbose=0)
     return vae
 

@@ -34,6 +34,7 @@ class Tutorial:
     batch_size: int
     learning_rate: float
     epochs: int
+    dense: bool = False
 
     def nets(self, seed: int) -> tuple[keras.Model, keras.Model]:
         """Encoder, (B, 28, 28, 1) to a dict of `z_mean` and `z_log_var`; decoder, z to logits."""
@@ -51,7 +52,7 @@ class Tutorial:
 TUTORIALS = (
     Tutorial("tf-cvae", 2, 32, 1e-4, 10),
     Tutorial("keras-io", 2, 128, 1e-3, 30),
-    Tutorial("pytorch-mlp", 20, 128, 1e-3, 10),
+    Tutorial("pytorch-mlp", 20, 128, 1e-3, 10, dense=True),
 )
 
 

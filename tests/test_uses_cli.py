@@ -63,7 +63,7 @@ def test_codes_go_out_and_come_back(tiny_run, pictures, tmp_path, capsys):
     assert figures["n"] == len(np.load(codes)) == 72
     assert figures["latents"] == 4
     out = tmp_path / "film"
-    written = told(capsys, "interpolate", tiny_run.folder, codes, folder, out)["written"]
+    written = told(capsys, "interpolate", tiny_run.folder, codes, "test:0", out)["written"]
     with Image.open(written[1]) as film:
         assert film.n_frames > 10
 

@@ -37,6 +37,7 @@ def classifier(shape, classes: int, seed: int = 0) -> keras.Model:
         keras.optimizers.Adam(1e-3),
         keras.losses.SparseCategoricalCrossentropy(from_logits=True),
         metrics=["accuracy"],
+        jit_compile=False,
     )
     return model
 
