@@ -50,7 +50,7 @@ def compare(shape, batch: int, steps: int) -> tuple[float, float]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--batch", type=int, default=16)
+    parser.add_argument("--batch", type=int, default=8)
     parser.add_argument("--steps", type=int, default=20)
     options = parser.parse_args()
     print("| picture | plain ms a step | restoring ms a step | times |\n|---|---|---|---|")

@@ -1,4 +1,4 @@
-"""The device's command line: check, bench, selftest, doctor, calibrate."""
+"""The device's command line. What a station needs beyond single checks: `edge.station.commands`."""
 
 from __future__ import annotations
 
@@ -51,12 +51,19 @@ def _parser(command=None) -> argparse.ArgumentParser:
     commands = parser.add_subparsers(
         dest="command", required=True, metavar="COMMAND", prog="python -m edge"
     )
-    for name in [command] if command in _COMMANDS else _COMMANDS:
-        text, add_arguments, run = _COMMANDS[name]
+    known = _COMMANDS if command in _COMMANDS else _all_commands()
+    for name in [command] if command in known else known:
+        text, add_arguments, run = known[name]
         one = commands.add_parser(name, help=text)
         add_arguments(one)
         one.set_defaults(run=run)
     return parser
+
+
+def _all_commands() -> dict:
+    from edge.station.commands import COMMANDS
+
+    return {**_COMMANDS, **COMMANDS}
 
 
 def _add_check(parser) -> None:
@@ -77,17 +84,28 @@ def _add_bench(parser) -> None:
     _add_interpreter_options(parser)
 
 
-def _add_nothing(parser) -> None:
-    """`doctor` takes no arguments."""
+def _add_doctor(parser) -> None:
+    parser.add_argument(
+        "station", type=_path, nargs="?", metavar="STATION.toml", help="what this station needs too"
+    )
 
 
 def _add_calibrate(parser) -> None:
     _add_bundle(parser)
     parser.add_argument(
-        "folder", type=_path, metavar="FOLDER", help="good pictures taken on this device"
+        "folder", type=_path, nargs="?", metavar="FOLDER", help="good pictures of this device"
     )
     parser.add_argument(
         "--false-alarm-rate", type=float, metavar="R", help="default: the bundle's own"
+    )
+    parser.add_argument(
+        "--station",
+        type=_path,
+        metavar="FOLDER|TOML",
+        help="without good pictures: by the marks of this station; with them: its masks hold",
+    )
+    parser.add_argument(
+        "--dry-run", action="store_true", help="with marks: only tell what would change"
     )
 
 
@@ -155,19 +173,26 @@ def _selftest(options) -> int:
 
 def _doctor(options) -> int:
     from edge.doctor import doctor
+    from edge.station.commands import doctor_lines
 
     healthy = True
-    for ok, line in doctor():
+    for ok, line in (*doctor(), *doctor_lines(options.station)):
         healthy &= ok
         print(f"{'ok  ' if ok else 'FAIL'} {line}")
     return 0 if healthy else 1
 
 
 def _calibrate(options) -> int:
-    from edge.recalibrate import recalibrate
+    from edge.station.commands import calibrate
 
-    report = recalibrate(options.bundle, options.folder, options.false_alarm_rate)
-    for reason in report["skipped"]:
+    report = calibrate(
+        options.bundle,
+        options.folder,
+        options.false_alarm_rate,
+        options.station,
+        options.dry_run,
+    )
+    for reason in report.get("skipped", ()):
         print(f"edge calibrate: skipped {reason}", file=sys.stderr)
     print(json.dumps(report, indent=1))
     return 0
@@ -177,8 +202,8 @@ _COMMANDS = {
     "check": ("judge pictures: a JSON line each", _add_check, _check),
     "bench": ("measure latency and memory on this machine", _add_bench, _bench),
     "selftest": ("is the bundle whole, does it run right here?", _add_bundle, _selftest),
-    "doctor": ("what would not work on this machine, and why", _add_nothing, _doctor),
-    "calibrate": ("a new threshold from good pictures", _add_calibrate, _calibrate),
+    "doctor": ("what would not work on this machine, and why", _add_doctor, _doctor),
+    "calibrate": ("a new threshold from good pictures, or from marks", _add_calibrate, _calibrate),
 }
 
 

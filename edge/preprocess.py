@@ -182,6 +182,9 @@ def preprocess(picture: np.ndarray, spec: InputSpec) -> np.ndarray:
     if image.mode != mode:
         image = image.convert(mode)
     if image.size != (spec.width, spec.height):
+        # Each way on its own: Pillow 13 begins with the columns of tall pictures, others never do,
+        # and the rounding between the two makes a grey level.
+        image = image.resize((spec.width, image.height), Resampling.BILINEAR)
         image = image.resize((spec.width, spec.height), Resampling.BILINEAR)
     return np.asarray(image).reshape(spec.shape)
 

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+import json
 import time
 from pathlib import Path
-from typing import Optional
+from typing import List, Optional
 
 from edge.calibration import calibrate, check_rate
 from edge.errors import CalibrationError, PictureError
-from edge.manifest import PRECISIONS, read_manifest, write_manifest
+from edge.manifest import MANIFEST, PRECISIONS, Manifest, read_manifest, write_manifest
 from edge.preprocess import read_picture
 from edge.runner import Runner
 from edge.sources import picture_files
 
+_IDS = 100  # of earlier calibrations that are kept
 
-def recalibrate(bundle, folder, rate: Optional[float] = None) -> dict:
+
+def recalibrate(bundle, folder, rate: Optional[float] = None, masks=None) -> dict:
     """Scores the good pictures below `folder` with each precision and replaces the thresholds.
 
-    rate: the false-alarm rate; by default the one that the bundle has.
+    rate: the false-alarm rate; by default the one that the bundle has. masks: the station's
+        `edge.station.masks.Masks`, where it has any: a threshold holds for what is looked at.
     Returns: precision -> old and new threshold, method and number of pictures; and "skipped",
         the pictures that could not be read, each with its reason.
     Raises: CalibrationError on a rate outside (0, 0.5], or where fewer than 8 pictures could be
@@ -31,9 +35,11 @@ def recalibrate(bundle, folder, rate: Optional[float] = None) -> dict:
     skipped = []
     for file in picture_files(folder):
         try:
-            picture = read_picture(file)
+            picture, ignore = read_picture(file), None
+            if masks is not None:
+                picture, _, ignore = masks.view(picture, manifest.input)
             for precision, runner in runners.items():
-                scores[precision].append(runner.check(picture).score)
+                scores[precision].append(runner.check(picture, ignore).score)
         except PictureError as error:
             skipped.append(str(error))
     try:
@@ -47,11 +53,23 @@ def recalibrate(bundle, folder, rate: Optional[float] = None) -> dict:
     recalibrated = {
         "when": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         "folder": Path(folder).resolve().name,
+        "before": same_graphs(bundle, manifest),
     }
     made_from = {**manifest.made_from, "recalibrated": recalibrated}
     write_manifest(bundle, manifest._replace(calibrations=new, made_from=made_from))
     report: dict = {p: _change(runners[p].calibration, c) for p, c in new.items()}
     return {**report, "skipped": skipped}
+
+
+def same_graphs(bundle, manifest: Manifest) -> List[str]:
+    """Ids of this bundle's folder and of what it was before its calibrations: the same graphs.
+
+    A manifest with another calibration has another digest, whose start is the id that records bear.
+    """
+    digest = json.loads((Path(bundle) / MANIFEST).read_bytes())["digest"]
+    facts = manifest.made_from.get("recalibrated")
+    before = facts.get("before", []) if isinstance(facts, dict) else []
+    return [digest[:12], *before][:_IDS]
 
 
 def _change(old, new) -> dict:

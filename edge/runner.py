@@ -76,26 +76,40 @@ class Runner:
         with self._lock:
             return look(self._graph, prepared, self._tiling)
 
-    def check(self, picture: np.ndarray) -> Verdict:
+    def check(self, picture: np.ndarray, ignore: Optional[np.ndarray] = None) -> Verdict:
         """Judges one picture.
 
         picture: uint8, (H, W) or (H, W, 3), any size from 8 pixels a side.
+        ignore: bool of the input spec's (height, width), True for what must not matter, though not
+            everywhere; as `edge.station.masks` makes it. The verdict is then the same whatever
+            lies there, and takes three times as long: see `edge.fill`.
         Raises: PictureError for anything else.
         """
         start = time.perf_counter()
-        outputs = self.infer(preprocess(picture, self.manifest.input))
-        heatmap, score = judge_tiles(outputs, self.manifest.score, self._tiling)
+        prepared = preprocess(picture, self.manifest.input)
+        if ignore is not None:
+            from edge.fill import filled  # `edge check` does without
+
+            prepared = filled(prepared, ignore, self._reconstruction)
+        outputs = self.infer(prepared)
+        heatmap, score = judge_tiles(outputs, self.manifest.score, self._tiling, ignore)
         return Verdict(
             score=score,
             p_value=self.calibration.p_value(score),
             label=self.calibration.label(score),
             heatmap=heatmap,
             limit=self.manifest.score.limit(self.calibration.threshold),
-            reconstruction=_as_uint8(joined(outputs, "reconstruction", self._tiling)),
+            reconstruction=self._joined(outputs),
             threshold=self.calibration.threshold,
             method=self.calibration.method,
             ms=(time.perf_counter() - start) * 1e3,
         )
+
+    def _reconstruction(self, prepared: np.ndarray) -> np.ndarray:
+        return self._joined(self.infer(prepared))
+
+    def _joined(self, outputs: list) -> np.ndarray:
+        return _as_uint8(joined(outputs, "reconstruction", self._tiling))
 
 
 def _as_uint8(picture: np.ndarray) -> np.ndarray:

@@ -11,7 +11,7 @@ height that good pictures commonly reach: what is usual in one part does not blu
 from __future__ import annotations
 
 import math
-from typing import Dict, List, NamedTuple
+from typing import Dict, List, NamedTuple, Optional
 
 import numpy as np
 
@@ -44,17 +44,29 @@ class ScoreSpec(NamedTuple):
         return self.knees[MAP] + beyond / _SHARPNESS
 
 
-def smooth(anomaly_map: np.ndarray, window: int) -> np.ndarray:
+def smooth(anomaly_map: np.ndarray, window: int, ignore: Optional[np.ndarray] = None) -> np.ndarray:
     """Root mean square over a window around each pixel; at the border over what lies inside.
 
-    anomaly_map: (H, W), non-negative. Returns: float32 (H, W), in the units of the map.
+    anomaly_map: (H, W), non-negative. ignore: bool (H, W), pixels that count for nothing: they are
+        left out of the means, and 0 in the result.
+    Returns: float32 (H, W), in the units of the map.
     """
     values = np.square(anomaly_map, dtype=np.float32)
-    if window > 1:
+    if ignore is not None:
+        values[ignore] = 0
+        if window > 1:
+            counts = _box_sums((~ignore).astype(np.float32), window)
+            values = _box_sums(values, window) / np.maximum(counts, 1)
+            values[ignore] = 0
+    elif window > 1:
         height, width = values.shape
         values = _window_sums(values, window, 0) * _inverse_counts(height, window)[:, None]
         values = _window_sums(values, window, 1) * _inverse_counts(width, window)
     return np.sqrt(values, out=values)
+
+
+def _box_sums(values: np.ndarray, window: int) -> np.ndarray:
+    return _window_sums(_window_sums(values, window, 0), window, 1)
 
 
 def _window_sums(values: np.ndarray, window: int, axis: int) -> np.ndarray:
@@ -77,26 +89,30 @@ def _inverse_counts(n: int, window: int) -> np.ndarray:
     return 1 / (np.minimum(at + reach, n - 1) - np.maximum(at - reach, 0) + 1).astype(np.float32)
 
 
-def score_map(anomaly_map: np.ndarray, spec: ScoreSpec) -> tuple:
+def score_map(
+    anomaly_map: np.ndarray, spec: ScoreSpec, ignore: Optional[np.ndarray] = None
+) -> tuple:
     """Smooths the map and scores the picture.
 
-    anomaly_map: float (H, W), non-negative.
+    anomaly_map: float (H, W), non-negative. ignore: as for `smooth`. As many pixels count with it
+        as without: the same defect elsewhere then makes the same height.
     Returns: (heatmap, score): float32 (H, W) in the units of the score, and a float.
     """
-    heatmap = smooth(anomaly_map, spec.window)
+    heatmap = smooth(anomaly_map, spec.window, ignore)
     count = max(1, round(spec.top * heatmap.size))
     highest = np.partition(heatmap, heatmap.size - count, axis=None)[heatmap.size - count :]
     return heatmap, float(highest.mean(dtype=np.float64))
 
 
-def heights(outputs: dict, spec: ScoreSpec) -> tuple:
+def heights(outputs: dict, spec: ScoreSpec, ignore: Optional[np.ndarray] = None) -> tuple:
     """The heat map, and how high each part of the score reaches.
 
     outputs: of the detector graph by name, "anomaly_map" (H, W) and the vectors that spec.knees
         names; further ones are left aside.
+    ignore: as for `smooth`. The vectors speak for all that the graph saw: see `edge.fill`.
     Returns: (heatmap, heights): float32 (H, W), and name -> float.
     """
-    heatmap, height = score_map(outputs[MAP], spec)
+    heatmap, height = score_map(outputs[MAP], spec, ignore)
     vectors = {name: _length(outputs[name]) for name in spec.knees if name != MAP}
     return heatmap, {MAP: height, **vectors}
 

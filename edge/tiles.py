@@ -9,7 +9,7 @@ the picture is judged, part of the score by part, as its worst tile is.
 from __future__ import annotations
 
 import math
-from typing import Iterator, List, NamedTuple, Sequence
+from typing import Iterator, List, NamedTuple, Optional, Sequence
 
 import numpy as np
 
@@ -65,15 +65,25 @@ def tiling(picture_shape: Sequence[int], model_shape: Sequence[int]) -> Tiling:
     return Tiling(*picture_shape[:2], *model_shape[:2])
 
 
-def judge_tiles(outputs: List[dict], spec: ScoreSpec, how: Tiling) -> tuple:
+def judge_tiles(
+    outputs: List[dict], spec: ScoreSpec, how: Tiling, ignore: Optional[np.ndarray] = None
+) -> tuple:
     """The heat map and the score of one picture.
 
     outputs: of the detector graph by name, for each tile: see `edge.score.heights`.
+    ignore: bool (height, width), what counts for nothing, but not everything.
     Returns: (heatmap, score): float32 (height, width), and a float.
     """
-    parts = [heights(tile, spec) for tile in outputs]
+    if ignore is None:
+        parts = [heights(tile, spec) for tile in outputs]
+        judged = parts
+    else:
+        unseen = list(how.cut(ignore))
+        parts = [heights(tile, spec, unseen[i]) for i, tile in enumerate(outputs)]
+        # A tile of which nothing counts has no say, its vectors neither.
+        judged = [part for i, part in enumerate(parts) if not unseen[i].all()]
     heatmap = how.join([tile_map for tile_map, _ in parts])
-    return heatmap, total([of for _, of in parts], spec)
+    return heatmap, total([of for _, of in judged], spec)
 
 
 def joined(outputs: List[dict], name: str, how: Tiling) -> np.ndarray:

@@ -1,4 +1,7 @@
-"""`python -m export RUN OUT`: SavedModel and verified bundle from a finished run."""
+"""`python -m export RUN OUT`: SavedModel and verified bundle from a finished run.
+
+`python -m export keygen KEY` makes a key pair for `--sign`: KEY, and KEY.pub for the devices.
+"""
 
 from __future__ import annotations
 
@@ -8,11 +11,15 @@ import sys
 from pathlib import Path
 
 from edge.errors import UserError
+from export.sign import keygen
 from vae_tf.quiet import quiet
 
 
 def main(arguments=None) -> int:
     """Returns the exit status: 1 where a graph fails verification, 2 on bad input."""
+    arguments = sys.argv[1:] if arguments is None else list(arguments)
+    if arguments[:1] == ["keygen"]:
+        return _keygen(arguments[1:])
     options = _parser().parse_args(arguments)
     # TensorFlow and the converter log to standard error by themselves; before it is imported.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -21,7 +28,14 @@ def main(arguments=None) -> int:
         from export.verify import VerificationError
 
     try:
-        export(options.run, options.out, options.name, lambda line: print(line, file=sys.stderr))
+        export(
+            options.run,
+            options.out,
+            options.name,
+            lambda line: print(line, file=sys.stderr),
+            options.sign,
+            options.archive,
+        )
     except VerificationError as error:
         print(f"export: {error}", file=sys.stderr)
         return 1
@@ -34,11 +48,25 @@ def main(arguments=None) -> int:
     return 0
 
 
+def _keygen(arguments) -> int:
+    parser = argparse.ArgumentParser(prog="python -m export keygen")
+    parser.add_argument("key", metavar="KEY", help="gets the private key; KEY.pub the public one")
+    options = parser.parse_args(arguments)
+    try:
+        print(keygen(options.key))
+    except UserError as error:
+        print(f"export keygen: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m export", description=__doc__)
     parser.add_argument("run", metavar="RUN", help="the folder that `vae_tf train` wrote")
     parser.add_argument("out", metavar="OUT", help="gets saved_model/ and bundle/")
     parser.add_argument("--name", help="of the bundle; default: the run folder's")
+    parser.add_argument("--sign", metavar="KEY", help="sign the bundle with this private key")
+    parser.add_argument("--archive", action="store_true", help="write OUT/bundle.tar as well")
     return parser
 
 

@@ -21,6 +21,7 @@ from export.card import card
 from export.entries import graph_entry
 from export.macs import multiply_adds
 from export.saved_model import ROLES, write_saved_model
+from export.sign import load_key
 from export.staging import publish, staging
 from export.tflite import REPRESENTATIVE, to_float32, to_int8
 from vae_tf.data import Pictures
@@ -43,18 +44,23 @@ class _Graphs:
     graphs: dict[str, Graph]
 
 
-def export(run_folder, out, name: str | None = None, say=print) -> dict:
+def export(
+    run_folder, out, name: str | None = None, say=print, key=None, archive: bool = False
+) -> dict:
     """Writes `out`/saved_model and `out`/bundle from a finished run.
 
     name: of the bundle, by default the run folder's. say: takes lines meant for a person.
+    key: file of the private key that signs the manifest, if any. archive: write the bundle as one
+        file as well, `out`/bundle.tar.
     Returns: the figures of the manifest's "quality".
     Raises: RunError where the run is not finished; verify.VerificationError where a graph fails,
         and then nothing in `out` has changed; UserError where `out` cannot be written.
     """
+    signer = load_key(key) if key is not None else None
     run = Run.open(run_folder)
     name = name or Path(run_folder).resolve().name
     if not run.config.has_detector:
-        return generative.export(run, Path(out), name, say)
+        return generative.export(run, Path(out), name, say, signer, archive)
     detector = run.load_detector()
     splits = run.load_splits()
     out = Path(out)
@@ -73,7 +79,7 @@ def export(run_folder, out, name: str | None = None, say=print) -> dict:
             say(line)
         report.require()
         manifest, files = _describe(run, name, detector, precisions, calibrations, splits, report)
-        publish(stage, out, manifest, files)
+        publish(stage, out, manifest, files, signer, archive, say)
     return report.figures
 
 

@@ -31,8 +31,9 @@ _GOLDEN = 3
 Inputs = dict[str, dict[str, np.ndarray]]  # role -> tensor name -> (n, ...)
 
 
-def export(run: Run, out: Path, name: str, say=print) -> dict:
-    """Writes `out`/saved_model and `out`/bundle. Arguments and errors as for `bundle.export`."""
+def export(run: Run, out: Path, name: str, say, signer, archive: bool) -> dict:
+    """Writes `out`/saved_model and `out`/bundle. Arguments and errors as for `bundle.export`, but
+    signer: the private key, loaded, or None."""
     run.require_finished()
     vae, splits = run.load_vae(), run.load_splits()
     make_folder(out)
@@ -59,7 +60,7 @@ def export(run: Run, out: Path, name: str, say=print) -> dict:
             say(line)
         report.require()
         manifest = _describe(run, name, vae, splits, files, loaded, held_out, report)
-        publish(stage, out, manifest, files)
+        publish(stage, out, manifest, files, signer, archive, say)
     return report.figures
 
 

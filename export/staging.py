@@ -8,8 +8,12 @@ import shutil
 from pathlib import Path
 
 from edge.files import write_atomically, write_error
+from edge.install.archive import archive_bytes
+from edge.install.signature import SIGNATURE
 from edge.manifest import MANIFEST, Manifest, manifest_bytes
 from vae_tf.run import make_folder
+
+ARCHIVE = "bundle.tar"
 
 
 @contextlib.contextmanager
@@ -40,15 +44,30 @@ def _alive(pid: str) -> bool:
     return True
 
 
-def publish(stage: Path, out: Path, manifest: Manifest, files: dict[str, bytes]) -> None:
-    """Writes the bundle in `stage`, and puts it and the SavedModel there in their places."""
+def publish(
+    stage: Path, out: Path, manifest: Manifest, files: dict[str, bytes], signer, archive: bool, say
+) -> None:
+    """Writes the bundle in `stage`, and puts it and the SavedModel there in their places.
+
+    signer: the private key that signs the manifest, or None. archive: write the bundle as one file
+        as well. say: takes lines meant for a person.
+    """
     make_folder(stage / "bundle")
     for file, content in files.items():
         write_atomically(stage / "bundle" / file, content)
+    content = manifest_bytes(manifest)
+    if signer is not None:
+        write_atomically(stage / "bundle" / SIGNATURE, signer.sign(content))
     # The manifest comes last: a folder without one is no bundle.
-    write_atomically(stage / "bundle" / MANIFEST, manifest_bytes(manifest))
+    write_atomically(stage / "bundle" / MANIFEST, content)
+    if archive:
+        write_atomically(stage / ARCHIVE, archive_bytes(stage / "bundle"))
     for part in ("saved_model", "bundle"):
         _put_in_place(stage / part, out / part)
+    if archive:
+        (stage / ARCHIVE).replace(out / ARCHIVE)
+    elif (out / ARCHIVE).exists():
+        say(f"{out / ARCHIVE} is still that of an earlier export")
 
 
 def _put_in_place(new: Path, place: Path) -> None:

@@ -280,3 +280,12 @@ def test_views_are_prepared_as_their_copies():
     bgr = noise(40, 50)
     assert np.array_equal(preprocess(bgr[..., ::-1], RGB), preprocess(bgr[..., ::-1].copy(), RGB))
     assert np.array_equal(preprocess(bgr[::2, ::2], GREY), preprocess(bgr[::2, ::2].copy(), GREY))
+
+
+@pytest.mark.parametrize("shape", [(301, 40), (40, 301), (97, 64, 3)])
+def test_rows_are_scaled_before_columns_whatever_the_shape(shape):
+    picture = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
+    spec = InputSpec(24, 32, 1 if len(shape) == 2 else 3)
+    rows = Image.fromarray(picture).resize((32, shape[0]), Image.Resampling.BILINEAR)
+    expected = rows.resize((32, 24), Image.Resampling.BILINEAR)
+    assert np.array_equal(preprocess(picture, spec), np.asarray(expected).reshape(spec.shape))

@@ -49,6 +49,7 @@ def text_of(cell):
     return "".join(output.text for output in cell.outputs if output.output_type == "stream")
 
 
+@pytest.mark.slow
 def test_runs_from_pictures_to_the_device(pictures, tmp_path, monkeypatch):
     cells = executed(tmp_path, monkeypatch, f"DATA = {os.fspath(pictures)!r}\n{SMALL}")
     shown = {name: pictures_in(cell) for name, cell in cells.items() if cell.cell_type == "code"}

@@ -9,10 +9,12 @@ import shutil
 import pytest
 from conftest import ROOT
 
-README = (ROOT / "README.md").read_text()
-SHELL = "\n".join(re.findall(r"```sh\n(.*?)```", README, re.S))
+READMES = {path: (ROOT / path).read_text() for path in ("README.md", "edge/README.md")}
+README = READMES["README.md"]
+ALL = "\n".join(READMES.values())
+SHELL = "\n".join(re.findall(r"```sh\n(.*?)```", ALL, re.S))
 COMMANDS = sorted(
-    (module, arguments.split("#")[0].strip())
+    (module, re.split(r"[#|>]", arguments)[0].strip())
     for module, arguments in re.findall(r"python -m (vae_tf|edge|export)\b(.*)", SHELL)
 )
 
@@ -34,14 +36,15 @@ def test_commands_are_understood(module, arguments):
 @pytest.mark.parametrize("module", ["vae_tf", "edge"])
 def test_every_command_is_mentioned(module):
     for name in subcommands(module):
-        assert f"python -m {module} {name}" in README, name
+        assert f"python -m {module} {name}" in ALL, name
 
 
-def test_links_lead_somewhere():
-    links = re.findall(r"\]\(([^)]+)\)", README)
+@pytest.mark.parametrize("path", READMES)
+def test_links_lead_somewhere(path):
+    links = re.findall(r"\]\(([^)]+)\)", READMES[path])
     assert links
     for link in links:
-        assert (ROOT / link).exists(), link
+        assert (ROOT / path).parent.joinpath(link).exists(), link
 
 
 def test_the_two_commands_of_the_beginning():

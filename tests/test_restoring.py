@@ -77,6 +77,7 @@ def test_it_is_saved_whole(trained, good, tmp_path):
         np.testing.assert_allclose(again.examine(good[:3])[name], value, rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_one_seed_one_training(good):
     losses = [
         compiled(seed=s).fit(good[:48], batch_size=16, epochs=2, shuffle=False, verbose=0).history

@@ -301,7 +301,14 @@ def test_default_preset_is_the_documented_one(pictures, tmp_path, monkeypatch):
 
 @pytest.mark.parametrize(
     ("pictures", "asked", "planned"),
-    [(30, None, 2000), (1000, None, 2000), (2500, None, 5000), (60000, None, 6000), (2500, 80, 80)],
+    [
+        (30, None, 4000),
+        (1000, None, 4000),
+        (1500, None, 6000),
+        (2500, None, 5000),
+        (60000, None, 6000),
+        (2500, 80, 80),
+    ],
 )
 def test_many_pictures_are_worth_more_steps(pictures, asked, planned):
     config = Config.for_preset(DataConfig("somewhere"), steps=asked)

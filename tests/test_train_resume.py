@@ -44,6 +44,7 @@ def kill_when(ready, pictures, folder, *options, delay=0.0):
     assert not (folder / "calibration.json").exists()
 
 
+@pytest.mark.slow
 def test_killed_at_any_moment_it_ends_as_if_undisturbed(tiny_run, pictures, tmp_path):
     folder, rng = tmp_path / "run", random.Random(1)
     kill_when(lambda: (folder / "config.json").exists(), pictures, folder)

@@ -9,11 +9,13 @@ from edge.errors import UserError
 
 PRESETS = {
     # steps of training; where the VAE is plain, early stopping may end sooner
-    "quick": {"steps": 1000},
-    "standard": {"steps": 2000},
-    "best": {"steps": 6000},
+    "quick": {"steps": 1400},
+    "standard": {"steps": 4000},
+    "best": {"steps": 12000},
 }
 _FEW = 1000  # pictures, for which a preset's steps are meant
+# Small batches find more with the same pictures seen; where there are many, they gain nothing.
+_BATCH, _LARGE_BATCH, _MANY = 8, 16, 2000
 _MOST_TIMES = 3.0  # that many steps for many pictures
 OBJECTIVES = ("restore", "plain")
 MODELS = (
@@ -57,7 +59,8 @@ class Config:
     free_bits: nats that each latent has for nothing. capacity: nats that the KL is drawn to.
     samples: draws of an importance-weighted model.
     damage: what a denoising model learns to undo, see `uses.damages.Damage.parse`.
-    steps: optimiser steps, of `batch_size` pictures each; those of the preset are more where there
+    batch_size: pictures a step; None for 8, or 16 where there are 2,000 to train on.
+    steps: optimiser steps; those of the preset are meant for batches of 8 and are more where there
         are many pictures, see `planned_steps`.
     augmentation: "auto" for what the pictures bear out, else as `Augmentation.parse` takes it.
     false_alarm_rate: share of good pictures that may fail, for the threshold.
@@ -77,8 +80,8 @@ class Config:
     capacity: float | None = None
     samples: int = 5
     damage: str | None = None
-    batch_size: int = 16
-    steps: int = 2000
+    batch_size: int | None = None
+    steps: int = 4000
     learning_rate: float = 3e-3
     augmentation: str = "auto"
     false_alarm_rate: float = DEFAULT_RATE
@@ -98,7 +101,7 @@ class Config:
                 )
         self._check_family()
         for name in ("latent_dim", "batch_size", "steps", "samples"):
-            if getattr(self, name) < 1:
+            if getattr(self, name) is not None and getattr(self, name) < 1:
                 raise UserError(f"expected {name} of at least 1, got {getattr(self, name)}")
         for name in ("learning_rate", "beta"):
             if not 0 < getattr(self, name) < float("inf"):
@@ -176,6 +179,12 @@ class Config:
             chosen.setdefault("objective", "plain")
         return cls(data=data, preset=preset, **chosen)
 
+    def planned_batch(self, pictures: int) -> int:
+        """How many of so many training pictures a step takes."""
+        if self.batch_size is None:
+            return _LARGE_BATCH if pictures >= _MANY else min(_BATCH, pictures)
+        return min(self.batch_size, pictures)
+
     def planned_steps(self, pictures: int) -> int:
         """The steps that so many training pictures are worth, where the preset says how many.
 
@@ -184,7 +193,10 @@ class Config:
         """
         if self.steps != PRESETS[self.preset]["steps"]:
             return self.steps
-        return round(self.steps * min(max(1.0, pictures / _FEW), _MOST_TIMES))
+        times = min(max(1.0, pictures / _FEW), _MOST_TIMES)
+        if self.batch_size is None and pictures >= _MANY:
+            times *= _BATCH / _LARGE_BATCH  # as many pictures in all
+        return round(self.steps * times)
 
     def to_dict(self) -> dict:
         """Plain JSON types."""

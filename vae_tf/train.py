@@ -193,7 +193,7 @@ def fit(run: Run, splits: Splits | SequenceSplits, callbacks=(), say=print) -> V
     config = run.config
     shape = _model_shape(config, splits.spec)
     good, held_out = splits.train.tiles(shape), splits.validation.tiles(shape)
-    batch = min(config.batch_size, len(good))
+    batch = config.planned_batch(len(good))
     pass_steps = len(good) // batch
     passes = max(1, round(_STEPS_PER_EPOCH / pass_steps))
     planned = config.planned_steps(len(good))

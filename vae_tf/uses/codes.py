@@ -99,7 +99,7 @@ def labels_for(vae, label, n: int) -> np.ndarray | None:
 
 def latent_index(vae, latent) -> int:
     """A latent's number, checked. Raises: ArgumentError where there is none of that number."""
-    if not isinstance(latent, numbers.Integral) or not 0 <= latent < vae.latent_dim:
+    if not isinstance(latent, numbers.Integral) or not 0 <= int(latent) < vae.latent_dim:
         raise ArgumentError(
             f"`latent` must be 0 to {vae.latent_dim - 1}: the model has {vae.latent_dim} latents. "
             f"Received: latent={latent}"

@@ -105,7 +105,8 @@ class Explorer:
     def morph(self, share: float) -> None:
         """Shows what lies at a share, 0 to 1, of the way between the two kept designs."""
         steps = 101
-        self.go(code_path(*self._ends, steps, "spherical")[round(share * (steps - 1))])
+        start, end = self._ends
+        self.go(code_path(start, end, steps, "spherical")[round(share * (steps - 1))])
 
     def save(self) -> Path:
         """Writes picture and code to the folder; returns the picture's path."""
