@@ -18,6 +18,7 @@ from keras import ops
 
 from vae_tf import networks
 from vae_tf.callbacks import ActiveUnits
+from vae_tf.fitting import latents_of, other, short, written
 from vae_tf.layers import Sampling
 from vae_tf.likelihoods import resolve_likelihood
 
@@ -94,7 +95,7 @@ class VAE(keras.Model):
         likelihood = resolve_likelihood(likelihood)
         encoder = networks.conv_encoder(shape, latent_dim, widths, seed=seed)
         decoder = networks.conv_decoder(
-            shape, latent_dim, widths, likelihood.parameters, seed=_other(seed)
+            shape, latent_dim, widths, likelihood.parameters, seed=other(seed)
         )
         return cls(encoder, decoder, likelihood=likelihood, seed=seed, **kwargs)
 
@@ -106,7 +107,7 @@ class VAE(keras.Model):
         likelihood = resolve_likelihood(likelihood)
         encoder = networks.dense_encoder(size, latent_dim, hidden, seed=seed)
         decoder = networks.dense_decoder(
-            size, latent_dim, hidden, likelihood.parameters, seed=_other(seed)
+            size, latent_dim, hidden, likelihood.parameters, seed=other(seed)
         )
         return cls(encoder, decoder, likelihood=likelihood, seed=seed, **kwargs)
 
@@ -236,7 +237,7 @@ class VAE(keras.Model):
         if label is not None:
             raise ValueError(
                 "`label` must be left out: this model was trained without labels (a "
-                f"ConditionalVAE takes them). Received: label={_short(label)}"
+                f"ConditionalVAE takes them). Received: label={short(label)}"
             )
         return None
 
@@ -250,7 +251,7 @@ class VAE(keras.Model):
         expected = (None, *self.data_shape)
         if not x.shape.is_compatible_with(expected):
             raise ValueError(
-                f"`{name}` must have shape {_written(expected)}, B examples at a time. "
+                f"`{name}` must have shape {written(expected)}, B examples at a time. "
                 f"Received: {name} of shape {tuple(x.shape)}"
             )
         dtype = keras.backend.standardize_dtype(x.dtype)
@@ -355,52 +356,9 @@ class VAE(keras.Model):
         )
 
     def _checked_latent_dim(self):
-        return self._fitting_latent_dim(self.encoder.input_shape, self.decoder.input_shape)
-
-    def _fitting_latent_dim(self, x_shape, z_shape):
-        """The number of latents. x_shape, z_shape: what encoder and decoder take.
-
-        Raises: ValueError where the parts do not fit each other.
-        """
-        # `output_shape` forgets the names.
-        codes = self.encoder.compute_output_shape(self.encoder.input_shape)
-        if not isinstance(codes, dict) or not {"z_mean", "z_log_var"} <= codes.keys():
-            raise ValueError(
-                "`encoder` must return a dict of `z_mean` and `z_log_var`. "
-                f"Received: an encoder with output shape {codes}"
-            )
-        latent_dim = codes["z_mean"][-1]
-        if z_shape[1:] != (latent_dim,):
-            raise ValueError(
-                f"`decoder` must take z of shape (B, {latent_dim}), the encoder's. "
-                f"Received: a decoder with input shape {_written(z_shape)}"
-            )
-        *outer, channels = x_shape
-        expected = (*outer, channels * self.likelihood.parameters)
-        if self.decoder.output_shape != expected:
-            raise ValueError(
-                f"`decoder` must return shape {_written(expected)} for these other parts. "
-                f"Received: a decoder with output shape {_written(self.decoder.output_shape)}"
-            )
-        return latent_dim
+        return latents_of(self, self.encoder.input_shape, self.decoder.input_shape)
 
 
 def kl_divergence(z_mean, z_log_var):
     """KL(N(z_mean, exp(z_log_var)) || N(0, 1)) of each latent, in nats; shaped like z_mean."""
     return 0.5 * (ops.square(z_mean) + ops.exp(z_log_var) - 1.0 - z_log_var)
-
-
-def _short(value):
-    """A value as an error message shows it."""
-    text = repr(value)
-    return text if len(text) <= 60 else f"{text[:57]}..."
-
-
-def _other(seed):
-    """Another seed, so that encoder and decoder do not start from the same numbers."""
-    return None if seed is None else seed + 1
-
-
-def _written(shape):
-    """A shape as the docstrings write it: (B, 28, 28, 1)."""
-    return "(" + ", ".join("B" if side is None else str(side) for side in shape) + ")"

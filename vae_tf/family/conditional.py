@@ -12,8 +12,9 @@ import tensorflow as tf
 from keras import ops
 
 from vae_tf import networks
+from vae_tf.fitting import latents_of, other, short
 from vae_tf.likelihoods import resolve_likelihood
-from vae_tf.vae import VAE, _other, _short
+from vae_tf.vae import VAE
 
 
 @keras.saving.register_keras_serializable(package="vae_tf")
@@ -46,7 +47,7 @@ class ConditionalVAE(VAE):
         labels = networks._at_least_one("labels", labels)
         inner = networks.conv_encoder((height, width, channels + 1), latent_dim, widths, seed)
         decoder = networks.conv_decoder(
-            shape, latent_dim + labels, widths, likelihood.parameters, seed=_other(seed)
+            shape, latent_dim + labels, widths, likelihood.parameters, seed=other(seed)
         )
         return cls(
             networks.told_encoder(inner, shape, labels, seed),
@@ -93,7 +94,7 @@ class ConditionalVAE(VAE):
         dtype = keras.backend.standardize_dtype(label.dtype)
         if "int" not in dtype:
             raise ValueError(
-                f"`label` must be whole numbers. Received: label={_short(label)} of type {dtype}"
+                f"`label` must be whole numbers. Received: label={short(label)} of type {dtype}"
             )
         if isinstance(label, tf.__internal__.EagerTensor):
             self._checked(label.numpy())
@@ -119,7 +120,7 @@ class ConditionalVAE(VAE):
         if not whole or (values.size and not 0 <= values.min() <= values.max() < self.labels):
             raise ValueError(
                 f"`label` must be whole numbers from 0 to {self.labels - 1}. "
-                f"Received: label={_short(label)}"
+                f"Received: label={short(label)}"
             )
         return values.astype("int32")
 
@@ -135,4 +136,4 @@ class ConditionalVAE(VAE):
                 "`encoder` and `decoder` must take [x, one-hot label] and [z, one-hot label]. "
                 f"Received: an encoder and a decoder with input shapes {shapes}"
             )
-        return self._fitting_latent_dim(shapes[0][0], shapes[1][0])
+        return latents_of(self, shapes[0][0], shapes[1][0])

@@ -15,8 +15,9 @@ import keras
 from keras import ops
 
 from vae_tf.family import ladder_networks
+from vae_tf.fitting import other
 from vae_tf.likelihoods import resolve_likelihood
-from vae_tf.vae import VAE, _other
+from vae_tf.vae import VAE
 
 
 class _Parts(keras.Model):
@@ -146,7 +147,7 @@ class LadderVAE(VAE):
         likelihood = resolve_likelihood(likelihood)
         plan = ladder_networks.plan(shape, latent_dim, widths, levels, channels)
         trunk, heads = ladder_networks.encoder(plan, seed)
-        rungs, finish = ladder_networks.decoder(plan, likelihood.parameters, _other(seed))
+        rungs, finish = ladder_networks.decoder(plan, likelihood.parameters, other(seed))
         return cls(BottomUp(trunk, heads), TopDown(finish, rungs), likelihood, seed=seed, **kwargs)
 
     def codes(self, posterior):

@@ -15,8 +15,9 @@ import tensorflow as tf
 from keras import layers, ops
 
 from vae_tf import networks
+from vae_tf.fitting import latents_of, other, written
 from vae_tf.likelihoods import resolve_likelihood
-from vae_tf.vae import VAE, _other, _written
+from vae_tf.vae import VAE
 
 _CELLS = {"gru": layers.GRUCell, "lstm": layers.LSTMCell}
 
@@ -57,7 +58,7 @@ class RecurrentVAE(VAE):
         likelihood = resolve_likelihood(likelihood)
         encoder = recurrent_encoder(steps, features, latent_dim, units, cell, seed)
         decoder = recurrent_decoder(
-            steps, features, latent_dim, units, cell, likelihood.parameters, _other(seed)
+            steps, features, latent_dim, units, cell, likelihood.parameters, other(seed)
         )
         return cls(encoder, decoder, likelihood, seed=seed, **kwargs)
 
@@ -71,7 +72,7 @@ class RecurrentVAE(VAE):
         if "float" not in keras.backend.standardize_dtype(x.dtype):
             raise ValueError(
                 f"`{name}` must be floating point, with NaN for what is missing, of shape "
-                f"{_written((None, *self.data_shape))}. Received: {name} of type {x.dtype.name}"
+                f"{written((None, *self.data_shape))}. Received: {name} of type {x.dtype.name}"
             )
         x = super().to_units(x, name)
         return (x - ops.convert_to_tensor(self.offset)) / ops.convert_to_tensor(self.scale)
@@ -126,7 +127,7 @@ class RecurrentVAE(VAE):
                 "`encoder` must take [x, mask], of shapes (B, T, F) and (B, T). "
                 f"Received: an encoder with input shape {shape}"
             )
-        return self._fitting_latent_dim(shape[0], self.decoder.input_shape)
+        return latents_of(self, shape[0], self.decoder.input_shape)
 
 
 def recurrent_encoder(steps, features, latent_dim, units=64, cell="gru", seed=None):
