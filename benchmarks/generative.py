@@ -5,7 +5,7 @@
 DIR holds fashion_mnist as TFDS prepares it (downloaded where it is not there). Every row is trained
 in this run: each tutorial by a loop in its manner and by `VAE.fit` with the same nets, batches,
 learning rate and epochs, from the same weights; then members of the family. All are judged by one
-code on the 10,000 test pictures (NLL: on 2,000); pictures are grey, the likelihood is Bernoulli,
+code on the 10,000 test pictures (NLL: on 1,000); pictures are grey, the likelihood is Bernoulli,
 figures in nats.
 What is finished is kept in OUT and used again. `--steps N` is for a try: so many steps an epoch.
 """
@@ -42,8 +42,8 @@ from vae_tf.uses.mixture import LatentMixture
 from vae_tf.vae import VAE
 
 _PROBED = 10_000  # pictures that probes are fitted to
-_LATENT, _WIDTHS, _EPOCHS = 32, (64, 128), 12  # of the default model
-_WEIGHED = 2_000  # test pictures that the NLL is taken over, by 200 draws of each
+_LATENT, _WIDTHS, _EPOCHS = 32, (64, 128), 8  # of the default model
+_WEIGHED = 1_000  # test pictures that the NLL is taken over, by 200 draws of each
 COLUMNS = (
     ("ELBO", "elbo", "{:.1f}"),
     ("NLL", "nll", "{:.1f}"),
