@@ -1,6 +1,7 @@
 """`python -m export RUN OUT`: SavedModel and verified bundle from a finished run.
 
 `python -m export keygen KEY` makes a key pair for `--sign`: KEY, and KEY.pub for the devices.
+`python -m export web BUNDLE SITE` makes a site that runs the bundle in a phone's browser.
 """
 
 from __future__ import annotations
@@ -20,6 +21,10 @@ def main(arguments=None) -> int:
     arguments = sys.argv[1:] if arguments is None else list(arguments)
     if arguments[:1] == ["keygen"]:
         return _keygen(arguments[1:])
+    if arguments[:1] == ["web"]:
+        from export import web
+
+        return web.main(arguments[1:])
     options = _parser().parse_args(arguments)
     # TensorFlow and the converter log to standard error by themselves; before it is imported.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")

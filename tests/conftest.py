@@ -1,10 +1,12 @@
 """Fixtures that several test files share: real pictures, one real run, one real bundle."""
 
 import contextlib
+import fcntl
 import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,8 +14,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
+# No process of `pytest -n` shall be left with one of these at the end.
+LONG = ("test_web_page", "test_train_resume", "test_restoring", "test_edge_tiles", "test_export")
+
 ROOT = Path(__file__).resolve().parents[1]
 SIZE = 32  # pixels a side of the tiny pictures and of the model trained on them
+
+
+def pytest_collection_modifyitems(items):
+    items.sort(key=lambda item: item.path.stem not in LONG)
 
 
 @pytest.fixture(scope="session")
@@ -47,12 +56,28 @@ def one_line_error(done: subprocess.CompletedProcess, *words: str) -> str:
     return line
 
 
+def made_once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], object]) -> Path:
+    """A folder that one of the processes of `pytest -n` makes, and all of them use."""
+    base = factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        base = base.parent
+    with (base / f"{name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (base / name).exists():
+            make(base / f"{name}.part")
+            (base / f"{name}.part").rename(base / name)
+    return base / name
+
+
 @pytest.fixture(scope="session")
 def pictures(tmp_path_factory) -> Path:
     """A folder in MVTec layout: 72 good to train, 16 good and 16 defective to test, with masks."""
+    return made_once(tmp_path_factory, "pictures", _draw_pictures)
+
+
+def _draw_pictures(folder: Path) -> None:
     from vae_tf.data.surfaces_render import render
 
-    folder = tmp_path_factory.mktemp("pictures")
     plan = [("train", "good", 72), ("test", "good", 16), ("test", "stain", 8)]
     for number, (part, kind, count) in enumerate([*plan, ("test", "missing_edge", 8)]):
         (folder / part / kind).mkdir(parents=True)
@@ -63,15 +88,16 @@ def pictures(tmp_path_factory) -> Path:
                 truth = folder / "ground_truth" / kind
                 truth.mkdir(parents=True, exist_ok=True)
                 Image.fromarray(mask).save(truth / f"{i:03d}_mask.png")
-    return folder
 
 
 @pytest.fixture(scope="session")
 def run_folder(tmp_path_factory, pictures) -> Path:
     """A finished run on `pictures`, from the command line. Copy it before changing it."""
-    folder = tmp_path_factory.mktemp("run") / "run"
-    run_python("-m", "vae_tf", "train", pictures, folder, *TRAINING)
-    return folder
+
+    def train(folder: Path) -> None:
+        run_python("-m", "vae_tf", "train", pictures, folder, *TRAINING)
+
+    return made_once(tmp_path_factory, "run", train)
 
 
 TRAINING = ("--preset", "quick", "--steps", 200, "--size", SIZE, "--latent-dim", 16)
@@ -80,9 +106,11 @@ TRAINING = ("--preset", "quick", "--steps", 200, "--size", SIZE, "--latent-dim",
 @pytest.fixture(scope="session")
 def bundle(tmp_path_factory, run_folder) -> Path:
     """The exported bundle of `run_folder`. Copy it before changing it."""
-    out = tmp_path_factory.mktemp("export")
-    run_python("-m", "export", run_folder, out)
-    return out / "bundle"
+
+    def export(folder: Path) -> None:
+        run_python("-m", "export", run_folder, folder)
+
+    return made_once(tmp_path_factory, "export", export) / "bundle"
 
 
 @pytest.fixture

@@ -2,13 +2,13 @@
 
 import contextlib
 import os
-import shutil
 import signal
 import threading
 import time
 
 import numpy as np
 import pytest
+from browsers import start_browser
 from page_station import TOKEN, FakeStation, served
 from station_frames import wait_until
 
@@ -22,20 +22,10 @@ PHONE, DESK = {"width": 390, "height": 844}, {"width": 1280, "height": 800}
 WAIT = 60_000  # milliseconds; a machine may be busy
 
 
-def chromium():
-    names = ("chromium", "chromium-browser", "google-chrome")
-    return next((path for path in map(shutil.which, names) if path), None)
-
-
 @pytest.fixture(scope="module")
 def browser():
-    if chromium() is None:
-        pytest.skip("no Chromium here: `apt install chromium`")
     expect.set_options(timeout=WAIT)
-    with playwright.sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=chromium(), args=["--no-sandbox"])
-        yield browser
-        browser.close()
+    yield from start_browser()
 
 
 class Busy:

@@ -61,8 +61,10 @@ def test_a_camera_without_permission_names_its_group(tmp_path):
     says = f"camera {camera}: no permission; run `sudo usermod -aG {camera.group()} $USER`, log in"
     privileged = os.geteuid() == 0  # who may open everything
     if privileged:
-        for folder in (tmp_path, *tmp_path.parents[:2]):
-            folder.chmod(0o755)
+        for folder in (tmp_path, *tmp_path.parents):
+            mode = folder.stat().st_mode
+            if not mode & 0o001:  # those that pytest made
+                folder.chmod(mode | 0o055)
         os.seteuid(65534)
     try:
         lines = list(doctor.cameras(devices=str(tmp_path)))
@@ -142,7 +144,6 @@ def test_where_a_folder_lies(folder, kind, device, tmp_path):
 
 
 def test_here_it_is_told_as_well(tmp_path):
-    assert doctor.mount_of(tmp_path) is not None
     assert doctor.mount_of("/proc").kind == "proc"
     assert doctor.mount_of(tmp_path, str(tmp_path / "absent")) is None
 

@@ -38,10 +38,11 @@ def open_picture(station: Path, record: Record, kind: str) -> Optional[Stored]:
         return None
     if folder not in path.parents or path.suffix not in _TYPES:
         return None
-    return _open(path)
+    return open_file(path, _TYPES[path.suffix])
 
 
-def _open(path: Path) -> Optional[Stored]:
+def open_file(path: Path, type_: str) -> Optional[Stored]:
+    """None where that is no file, or an empty one."""
     try:
         fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
     except OSError:
@@ -50,4 +51,4 @@ def _open(path: Path) -> Optional[Stored]:
     if not stat.S_ISREG(status.st_mode) or not status.st_size:
         os.close(fd)
         return None
-    return Stored(os.fdopen(fd, "rb"), status.st_size, _TYPES[path.suffix])
+    return Stored(os.fdopen(fd, "rb"), status.st_size, type_)

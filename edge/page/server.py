@@ -13,6 +13,8 @@ from edge.errors import UserError
 from edge.page.access import Access
 from edge.page.app import App
 from edge.page.reader import Reader
+from edge.page.site_page import SitePage, is_site
+from edge.page.station_page import StationPage
 from edge.station.http_server import HttpServer, Limits, listen
 from edge.station.sources.waiting import Wake
 
@@ -29,10 +31,12 @@ def serve(
     token: Optional[str] = None,
     ready: Optional[Callable[[str], None]] = None,
 ) -> None:
-    """Serves the page of a station until SIGTERM or SIGINT; prints its address on stderr.
+    """Serves a station's page, or a site for phones, until SIGTERM or SIGINT.
 
-    station: its folder; it may not have run yet. port: 0 takes a free one. token: what a browser
-        has to bring, once; needed where others can reach the host. ready: called with the address.
+    The address is printed on stderr.
+    station: its folder; it may not have run yet. Or what `python -m export web` wrote.
+    port: 0 takes a free one. ready: called with the address.
+    token: what a browser has to bring, once; needed where others can reach the host.
     Raises: UserError where there is no such folder, where it cannot listen, and where others could
         come in without a token.
     """
@@ -43,7 +47,8 @@ def serve(
         raise UserError(f"token: expected at least {_LEAST_TOKEN} characters, got {len(token)}")
     listening = listen(host, port, token, f"{host}:{port}")
     port = listening.getsockname()[1]
-    app = App(Reader(folder), Access(token, port, str(folder.resolve())))
+    page = SitePage(folder) if is_site(folder) else StationPage(Reader(folder), token is not None)
+    app = App(page, Access(token, port, str(folder.resolve())))
     server = HttpServer(listening, app, _THREADS, Limits(_BODY, 100 * _BODY, _PATIENCE))
     closing = Wake()
 

@@ -101,7 +101,10 @@ def _example() -> str:
 
 def _add_serve(parser) -> None:
     parser.add_argument(
-        "station", type=_path, metavar="STATION", help="a station's folder, or its TOML file"
+        "station",
+        type=_path,
+        metavar="STATION",
+        help="a station's folder, its TOML file, or a site of `python -m export web`",
     )
     parser.add_argument("--host", help="address to listen on (127.0.0.1); others need a token")
     parser.add_argument("--port", type=int, metavar="P", help="default: 8080")

@@ -47,6 +47,7 @@ def run_tests(machine: Machine, names: list) -> dict:
     }
     plugins = ["patient", "ready", *(["qemu"] if machine.emulated else [])]
     call = ["-m", "pytest", "-p", "no:cacheprovider", "-rsxX", "--tb=short"]
+    call += ["-o", "addopts=-q --strict-markers", "-m", "not slow"]  # one at a time
     for plugin in plugins:
         call += ["-p", f"emulated.{plugin}"]
     files = [f"tests/{name}" for name in names]
