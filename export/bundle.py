@@ -185,6 +185,7 @@ def _calibrations(detector, precisions: dict[str, _Graphs], good: Pictures):
 
 def _verify_scores(report, detector, precisions, calibrations, splits) -> None:
     held_out = _held_out(splits.calibration)
+    damaged = np.arange(len(held_out)) >= len(held_out) // 2
     keras_scores = detector.score_samples(_as_pictures(held_out))
     keras = (keras_scores, [detector.calibration.label(s) for s in keras_scores])
     labelled = _is_labelled(splits.test)
@@ -196,7 +197,7 @@ def _verify_scores(report, detector, precisions, calibrations, splits) -> None:
         graph, calibration = of.graphs["detector"], calibrations[precision]
         scores = _device_scores(graph, [held_out], detector.score)
         verdicts = [calibration.label(s) for s in scores]
-        verify.check_scores(report, precision, keras, (scores, verdicts))
+        verify.check_scores(report, precision, damaged, keras, (scores, verdicts))
         if labelled:
             scores = _device_scores(graph, splits.test.batches(64), detector.score)
             report.figures[precision].update(_figures(scores, splits.test, calibration))

@@ -229,12 +229,12 @@ def test_exporting_again_replaces_the_bundle(exported, earlier):
 
 
 def test_failed_verification_leaves_the_earlier_bundle(exported, earlier, capsys, monkeypatch):
-    monkeypatch.setattr("export.verify.MIN_RANK_CORRELATION", 2)
+    monkeypatch.setattr("export.verify.MAX_CODE_ERROR", -1)
     before = snapshot(earlier)
     line = refused(capsys, main, exported[0] / "there", earlier, status=1)
-    assert line.startswith("export: no bundle was written, for 2 checks failed: ")
-    assert "detector.int8: rank correlation with Keras" in line
-    assert "limit 2" in line
+    assert line.startswith("export: no bundle was written, for 1 checks failed: ")
+    assert "encoder.int8: z_mean off by" in line
+    assert "limit -1" in line
     assert snapshot(earlier) == before
     assert {p.name for p in earlier.iterdir()} == {"bundle", "saved_model"}
 
