@@ -31,6 +31,7 @@ _HEAD_SMALL = 48  # pixels; smaller pictures are not halved at once
 _HEAD_WIDTH, _HEAD_WIDEST = 16, 96  # channels of the finest and the coarsest level
 _HEAD_CHEAP = 100  # places of a level that has two convolutions whatever the picture's size
 _HEAD_PLACES = 50  # that a map has at least in which places are told apart
+_LOUD = 5.0  # as far as codes reach, so that int8 has one scale for both
 _HEAD_COARSEST = 6  # pixels of the shorter side at which halving ends
 
 
@@ -187,6 +188,9 @@ def told_encoder(encoder, shape, labels, seed=None):
 def told_decoder(decoder, latent_dim, labels):
     """A decoder that is told the class, beside the code.
 
+    The class is told loudly: else the code, which could say it as well, is what is learnt to be
+    listened to, and samples are not of their class.
+
     Args:
         decoder: `keras.Model` for (B, latent_dim + labels), see `conv_decoder`.
 
@@ -195,7 +199,8 @@ def told_decoder(decoder, latent_dim, labels):
     """
     z = keras.Input((latent_dim,), name="z")
     label = keras.Input((labels,), name="label")
-    return keras.Model([z, label], decoder(layers.Concatenate()([z, label])), name="told_decoder")
+    loud = layers.Rescaling(_LOUD)(label)
+    return keras.Model([z, label], decoder(layers.Concatenate()([z, loud])), name="told_decoder")
 
 
 def discriminator(latent_dim, hidden=(128, 128), seed=None):

@@ -188,7 +188,8 @@ class MaskedCell(layers.Layer):
         self.output_size = cell.units
 
     def build(self, input_shape):
-        self.cell.build((*input_shape[:-1], input_shape[-1] - 1))
+        if not self.cell.built:  # it is, where it comes from a file
+            self.cell.build((*input_shape[:-1], input_shape[-1] - 1))
 
     def call(self, inputs, states, training=False):
         there = inputs[..., -1:]
