@@ -9,6 +9,7 @@ import shutil
 import numpy as np
 import pytest
 import tensorflow as tf
+from ai_edge_litert import schema_py_generated as schema
 from conftest import largest_file, refused, run_python, snapshot
 from test_train import quiet
 
@@ -269,3 +270,21 @@ def test_a_place_that_cannot_be_written(exported, tmp_path, capsys):
     (tmp_path / "file").write_text("not a folder")
     line = refused(capsys, main, exported[0] / "there", tmp_path / "file")
     assert line.startswith(f"export: cannot write {tmp_path / 'file'}: ")
+
+
+# Operations and their versions that tflite-runtime 2.14 has: on 32-bit ARM there is nothing newer.
+OLDEST = """
+    ADD 2, AVERAGE_POOL_2D 2, CAST 1, CONCATENATION 2, CONV_2D 3, DEQUANTIZE 2, FULLY_CONNECTED 4,
+    MAXIMUM 2, MEAN 2, MINIMUM 2, MUL 2, QUANTIZE 1, REDUCE_MAX 2, RESHAPE 1, RESIZE_BILINEAR 3,
+    RSQRT 2, STRIDED_SLICE 2, SUB 2, TILE 3
+"""
+
+
+def test_graphs_run_on_the_oldest_interpreter(bundle):
+    newest = dict(entry.split() for entry in OLDEST.split(","))
+    names = {v: k for k, v in vars(schema.BuiltinOperator).items() if not k.startswith("_")}
+    for file in bundle.glob("*.tflite"):
+        model = schema.ModelT.InitFromPackedBuf(file.read_bytes(), 0)
+        for code in model.operatorCodes:
+            name = names[max(code.builtinCode, code.deprecatedBuiltinCode)]
+            assert code.version <= int(newest.get(name, 0)), (file.name, name, code.version)

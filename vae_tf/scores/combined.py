@@ -17,6 +17,7 @@ from vae_tf.scores.density import INT8_STEPS, Features, joined, knee
 _HEAD_TOP = 0.003  # share of the picture; a defect may be that small,
 _HEAD_TOP_PIXELS = 20  # but it takes some pixels of the head's map to outweigh noise
 _COARSE = 0.2  # of the shorter side of the head's map
+_SMALL = 1e-3  # beside the 1 that the square is on good pictures
 _EVEN_ODDS = 5.0  # the vector's weight where the map finds half of the synthetic defects
 _TRIED, _TRIED_AT_ONCE = 300, 16  # good pictures that are damaged to find out
 _PLACE_NOISE = 6.0 / INT8_STEPS  # of features that reach from 0 to 6, see `networks`
@@ -128,7 +129,9 @@ class Combined(Features):
         alike = (places - mean) * (1 / scale)
         # A convolution quantises better than a product of matrices: a scale for each feature.
         whitened = tf.nn.conv2d(alike, tf.constant(matrix[None, None]), 1, "SAME")
-        distance = tf.sqrt(tf.reduce_mean(whitened * whitened, axis=-1, keepdims=True))
+        square = tf.reduce_mean(whitened * whitened, axis=-1, keepdims=True)
+        # Its root; of that itself, tflite-runtime has no int8 form.
+        distance = square * tf.math.rsqrt(square + _SMALL)
         return tf.image.resize(distance, self.vae.head_size)[..., 0]
 
     def _fit_places(self, good: Pictures) -> None:
