@@ -14,15 +14,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-# No process of `pytest -n` shall be left with one of these at the end.
-LONG = ("test_web_page", "test_train_resume", "test_restoring", "test_edge_tiles", "test_export")
+if "PYTEST_XDIST_WORKER" in os.environ:
+    # As many processes as cores: more threads would only stand in each other's way.
+    for name in ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "OMP_NUM_THREADS"):
+        os.environ.setdefault(name, "1")
 
 ROOT = Path(__file__).resolve().parents[1]
 SIZE = 32  # pixels a side of the tiny pictures and of the model trained on them
-
-
-def pytest_collection_modifyitems(items):
-    items.sort(key=lambda item: item.path.stem not in LONG)
 
 
 @pytest.fixture(scope="session")

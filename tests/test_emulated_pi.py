@@ -33,6 +33,7 @@ def by_name(report) -> dict:
 # This machine with itself
 
 
+@pytest.mark.slow
 def test_this_machine_agrees_with_itself_to_the_bit(bundle, pictures):
     report = compared("x86", bundle, pictures / "test", 8)
     assert report["holds"]
@@ -211,6 +212,7 @@ def test_trained_too(tiny_run):
 """
 
 
+@pytest.mark.slow
 def test_fixtures_that_train_give_what_lies_ready(tmp_path):
     for name in ("bundle", "pictures", "tests"):
         (tmp_path / name).mkdir()
@@ -232,6 +234,7 @@ def test_pictures_for_a_device_are_those_of_the_fixture(pictures, tmp_path):
     assert snapshot(draw(tmp_path, FOR_TESTS, size=2 * SIZE)) == snapshot(pictures)
 
 
+@pytest.mark.slow
 def test_the_tests_of_edge_run_somewhere_else(bundle):
     call = ["--target", "x86", "--bundle-for-tests", bundle, "--only", "tests"]
     done = run_python(SCRIPT, *call, "--tests", "test_edge_score.py", "test_edge_tiles.py")

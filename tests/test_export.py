@@ -249,6 +249,7 @@ def test_full_disk_leaves_the_earlier_bundle(exported, earlier, capsys):
     assert {p.name for p in earlier.iterdir()} == {"bundle", "saved_model"}
 
 
+@pytest.mark.slow
 def test_full_disk_at_the_last_step(exported, tmp_path):
     """The disk fills up after everything was verified, while the bundle is written."""
     limits = []

@@ -583,6 +583,7 @@ def renamed(bundle, folder, name) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_a_bundle_store_while_the_station_runs(bundle, pictures, good, tmp_path):
     store, station = tmp_path / "store", tmp_path / "station"
     one = json.loads(edge("install", bundle, "--to", store, "--frames", 0))["version"]

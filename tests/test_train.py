@@ -185,6 +185,7 @@ def test_a_restoring_vae_trains_to_the_end(tiny_run, tmp_path):
     assert state["best_epoch"] == 8
 
 
+@pytest.mark.slow
 def test_what_keeps_a_good_part_good_is_the_users_to_say(tiny_run, tmp_path, pictures, capsys):
     said = []
     config = tiny_config(tiny_run, objective="restore", steps=8, augmentation="flip,rotation=4")

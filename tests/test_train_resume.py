@@ -111,6 +111,7 @@ def test_history_cut_off_by_a_kill_is_written_again(tiny_run, tiny_copy):
     assert_same_run(tiny_run.folder, tiny_copy)
 
 
+@pytest.mark.slow
 def test_full_disk_is_one_line_and_the_run_goes_on(tiny_run, pictures, tmp_path, capsys):
     folder = tmp_path / "run"
     command = ["train", pictures, folder, *TINY, "--resume"]
@@ -133,6 +134,7 @@ def test_full_disk_is_one_line_and_the_run_goes_on(tiny_run, pictures, tmp_path,
     assert_same_run(tiny_run.folder, folder)
 
 
+@pytest.mark.slow
 def test_full_disk_under_tensorboard_is_one_line(pictures, tmp_path):
     """TensorFlow writes these files itself, and raises no OSError."""
     events = tmp_path / "run" / "tensorboard"

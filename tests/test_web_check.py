@@ -211,6 +211,7 @@ def test_threshold_from_good_pictures(watched, site, bundle_copy, pictures):
     assert not watched.complaints
 
 
+@pytest.mark.slow
 def test_time_beside_the_python_runner(watched, bundle, pictures, tmp_path):
     """Medians, taken in turns, so that what else the machine does falls on both."""
     file = tmp_path / "part.png"
