@@ -194,6 +194,7 @@ def test_the_adversary_pushes_the_encoder_and_learns_itself_apart():
     assert 0 < max(float(tf.reduce_max(tf.abs(g))) for g in learnt) < 1e3
 
 
+@pytest.mark.slow
 def test_codes_of_all_data_together_come_to_look_like_the_prior():
     keras.utils.set_random_seed(0)
     x = np.random.default_rng(0).normal(size=(512, 3)).astype("float32") * [3.0, 1.0, 0.1] + 2.0

@@ -50,7 +50,14 @@ def train(source, folder, model, *options):
     return vae_tf.__main__.main([str(a) for a in arguments])
 
 
-@pytest.fixture(scope="module", params=MODELS)
+# One that is told something, and one of another kind of data; the others take long to say the same.
+EVERY = [
+    m if m in ("conditional", "recurrent") else pytest.param(m, marks=pytest.mark.slow)
+    for m in MODELS
+]
+
+
+@pytest.fixture(scope="module", params=EVERY)
 def run(request, sources, tmp_path_factory) -> Run:
     """A finished run of each model."""
     folder = tmp_path_factory.mktemp(request.param) / "run"
@@ -175,6 +182,7 @@ def test_a_second_export_takes_the_first_ones_place_and_a_failed_one_leaves_it(
 # Going on, and what is refused
 
 
+@pytest.mark.slow
 def test_a_resumed_run_is_the_run_without_a_break(sources, tmp_path):
     """Schedules, labels and discriminators included."""
     from vae_tf.config import Config, DataConfig

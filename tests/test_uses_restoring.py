@@ -175,6 +175,7 @@ def test_filling_gaps_beats_the_mean(plain, how, share):
     assert done.spread[done.missing].mean() > 0 == done.spread[~done.missing].max()
 
 
+@pytest.mark.slow
 def test_one_who_learnt_to_fill_gaps_fills_them_better(filler, plain):
     x = waves(24, seed=9)
     missing, truth = gaps(x), x / 255.0
@@ -183,6 +184,7 @@ def test_one_who_learnt_to_fill_gaps_fills_them_better(filler, plain):
     assert rmse(ours.x, truth, ours.missing) < rmse(gibbs.x, truth, ours.missing)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("level", [0.5, 0.9])
 def test_intervals_cover_as_stated(filler, level):
     x, other = waves(60, seed=9), waves(60, seed=10)
@@ -193,6 +195,7 @@ def test_intervals_cover_as_stated(filler, level):
     assert (low[~done.missing] == high[~done.missing]).all()
 
 
+@pytest.mark.slow
 def test_gaps_are_told_in_any_way(filler):
     x = waves(3)
     column = np.zeros((16, 16), bool)
@@ -207,6 +210,7 @@ def test_gaps_are_told_in_any_way(filler):
     assert np.isfinite(filled[0]).all()
 
 
+@pytest.mark.slow
 def test_vectors_have_gaps_too():
     rng = np.random.default_rng(0)
     z = rng.normal(size=(600, 1)).astype("float32")
