@@ -8,12 +8,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from vae_tf.blocks import default_widths
 from vae_tf.layers import Bound
 from vae_tf.likelihoods import Bernoulli, Gaussian
 from vae_tf.networks import (
     conv_decoder,
     conv_encoder,
-    default_widths,
     dense_decoder,
     dense_encoder,
 )

@@ -12,9 +12,9 @@ import keras
 import tensorflow as tf
 from keras import ops
 
-from vae_tf import networks
 from vae_tf.augment import Augmentation, augment
 from vae_tf.defects import damage
+from vae_tf.head import discrepancy_head
 from vae_tf.vae import VAE
 
 CLEAN = 0.15  # share of training pictures without a synthetic defect
@@ -32,7 +32,7 @@ class RestoringVAE(VAE):
         encoder, decoder, likelihood, beta, seed: as for `VAE`, for pictures (H, W, C).
         head: `keras.Model` from (B, H, W, 2 C), the picture and its reconstruction, to a dict of
             `logits`, (B, h, w, 1), `means` and `maxima`, (B, F), and `places`, (B, h, w, P); see
-            `networks.discrepancy_head`.
+            `head.discrepancy_head`.
         augmentation: an `Augmentation`, what keeps a good picture good.
     """
 
@@ -55,9 +55,9 @@ class RestoringVAE(VAE):
     ):
         """A convolutional one for (H, W, C) pictures; arguments as for `VAE.for_pictures`.
 
-        dropout: in the head, see `networks.discrepancy_head`.
+        dropout: in the head, see `head.discrepancy_head`.
         """
-        head = networks.discrepancy_head(shape, dropout, None if seed is None else seed + 2)
+        head = discrepancy_head(shape, dropout, None if seed is None else seed + 2)
         return super().for_pictures(
             shape, latent_dim, likelihood, widths, seed=seed, head=head, **kwargs
         )

@@ -11,9 +11,9 @@ aggregate posterior to the prior, and `beta` weighs that.
 from __future__ import annotations
 
 import keras
-from keras import ops
+from keras import layers, ops
 
-from vae_tf import networks
+from vae_tf.blocks import at_least_one, initialisers, whole_numbers
 from vae_tf.vae import VAE
 
 
@@ -28,7 +28,7 @@ class AdversarialAutoencoder(VAE):
 
     Args:
         discriminator: `keras.Model` from z, (B, latent), to a logit, (B, 1), high for codes of
-            data; see `networks.discriminator`. None for one of the default size.
+            data; see `discriminator_for`. None for one of the default size.
         beta: weight of the adversary.
         the rest: as for `VAE`, without `free_bits` and `capacity`, which weigh the KL.
     """
@@ -43,7 +43,7 @@ class AdversarialAutoencoder(VAE):
             )
         super().__init__(encoder, decoder, likelihood, seed=seed, **kwargs)
         if discriminator is None:
-            discriminator = networks.discriminator(
+            discriminator = discriminator_for(
                 self.latent_dim, seed=None if seed is None else seed + 2
             )
         self.discriminator = discriminator
@@ -93,3 +93,24 @@ class AdversarialAutoencoder(VAE):
             config["discriminator"], custom_objects=custom_objects
         )
         return super().from_config({**config, "discriminator": discriminator}, custom_objects)
+
+
+def discriminator_for(latent_dim, hidden=(128, 128), seed=None):
+    """Tells codes of data from draws of the prior: (B, latent) to a logit, (B, 1).
+
+    Args:
+        hidden: units of each hidden layer.
+        seed: int for the initial weights, or None to follow `keras.utils.set_random_seed`.
+
+    Raises:
+        ValueError: an argument is out of range.
+    """
+    latent_dim = at_least_one("latent_dim", latent_dim)
+    init = initialisers(seed)
+    x = inputs = keras.Input((latent_dim,), name="z")
+    for units in whole_numbers("hidden", hidden):
+        x = layers.Dense(units, kernel_initializer=init())(x)
+        x = layers.LeakyReLU(0.2)(x)
+    # Nothing to tell at first: the encoder is not pushed by what is not learnt yet.
+    outputs = layers.Dense(1, kernel_initializer="zeros", name="logit")(x)
+    return keras.Model(inputs, outputs, name="discriminator")

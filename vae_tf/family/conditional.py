@@ -12,6 +12,8 @@ import tensorflow as tf
 from keras import ops
 
 from vae_tf import networks
+from vae_tf.blocks import at_least_one, picture_shape
+from vae_tf.family.told import told_decoder, told_encoder
 from vae_tf.fitting import latents_of, other, short
 from vae_tf.likelihoods import resolve_likelihood
 from vae_tf.vae import VAE
@@ -43,15 +45,15 @@ class ConditionalVAE(VAE):
     ):
         """A convolutional one for (H, W, C) pictures of `labels` classes."""
         likelihood = resolve_likelihood(likelihood)
-        height, width, channels = networks._picture_shape(shape)
-        labels = networks._at_least_one("labels", labels)
+        height, width, channels = picture_shape(shape)
+        labels = at_least_one("labels", labels)
         inner = networks.conv_encoder((height, width, channels + 1), latent_dim, widths, seed)
         decoder = networks.conv_decoder(
             shape, latent_dim + labels, widths, likelihood.parameters, seed=other(seed)
         )
         return cls(
-            networks.told_encoder(inner, shape, labels, seed),
-            networks.told_decoder(decoder, latent_dim, labels),
+            told_encoder(inner, shape, labels, seed),
+            told_decoder(decoder, latent_dim, labels),
             likelihood,
             seed=seed,
             **kwargs,

@@ -7,10 +7,18 @@ from typing import NamedTuple
 import keras
 from keras import layers
 
-from vae_tf import networks
-from vae_tf.networks import _conv_block
-
-_NECK = 16  # channels between maps and the top's vector, where most weights would otherwise be
+from vae_tf.blocks import (
+    NECK,
+    at_least_one,
+    conv_block,
+    default_widths,
+    grown,
+    halved_sizes,
+    initialisers,
+    picture_arguments,
+    posterior,
+)
+from vae_tf.layers import Bound
 
 
 class Plan(NamedTuple):
@@ -38,13 +46,13 @@ class Plan(NamedTuple):
 
 def plan(shape, latent_dim, widths=None, levels=3, channels=1) -> Plan:
     """Raises: ValueError where an argument is out of range."""
-    levels = networks._at_least_one("levels", levels)
+    levels = at_least_one("levels", levels)
     if levels < 2:
         raise ValueError(f"`levels` must be 2 or more. Received: levels={levels}")
     if widths is None:
-        widths = networks.default_widths(shape)
+        widths = default_widths(shape)
         widths = (*widths, *[widths[-1]] * (levels - 1 - len(widths)))
-    shape, widths = networks._picture_arguments(shape, widths)
+    shape, widths = picture_arguments(shape, widths)
     if len(widths) < levels - 1:
         raise ValueError(
             f"`widths` must have at least {levels - 1} entries for {levels} levels. "
@@ -52,22 +60,22 @@ def plan(shape, latent_dim, widths=None, levels=3, channels=1) -> Plan:
         )
     return Plan(
         shape,
-        networks._sizes(shape[0], shape[1], len(widths)),
+        halved_sizes(shape[0], shape[1], len(widths)),
         widths,
         levels,
-        networks._at_least_one("latent_dim", latent_dim),
-        networks._at_least_one("channels", channels),
+        at_least_one("latent_dim", latent_dim),
+        at_least_one("channels", channels),
     )
 
 
 def encoder(of: Plan, seed=None):
     """(trunk, heads) as `ladder.BottomUp` takes them."""
-    init = networks._initialisers(seed)
+    init = initialisers(seed)
     x = inputs = keras.Input(of.shape, name="image")
     found = []
     for width in of.widths:
-        x = _conv_block(x, width, init, strides=2)
-        x = _conv_block(x, width, init)
+        x = conv_block(x, width, init, strides=2)
+        x = conv_block(x, width, init)
         found.append(x)
     found = found[::-1]
     features = [found[0], *found[: of.levels - 1]]
@@ -79,10 +87,10 @@ def _head(of: Plan, level: int, init):
     shape = (*of.size(level), of.width(level))
     features = keras.Input(shape, name="features")
     if level == 0:
-        x = layers.Flatten()(_conv_block(features, _NECK, init, kernel_size=1))
-        return keras.Model(features, networks._posterior(x, of.top, init), name="head_0")
+        x = layers.Flatten()(conv_block(features, NECK, init, kernel_size=1))
+        return keras.Model(features, posterior(x, of.top, init), name="head_0")
     state = keras.Input(shape, name="state")
-    x = _conv_block(layers.Concatenate()([state, features]), of.width(level), init)
+    x = conv_block(layers.Concatenate()([state, features]), of.width(level), init)
 
     def maps(name):
         # Near zero at first: the level starts at its prior.
@@ -93,21 +101,21 @@ def _head(of: Plan, level: int, init):
 
     outputs = {
         "z_mean": maps("z_mean_map"),
-        "z_log_var": networks.Bound(-12.0, 12.0)(maps("z_log_var_map")),
+        "z_log_var": Bound(-12.0, 12.0)(maps("z_log_var_map")),
     }
     return keras.Model([state, features], outputs, name=f"head_{level}")
 
 
 def decoder(of: Plan, parameters=1, seed=None):
     """(rungs, finish) as `ladder.TopDown` takes them."""
-    init = networks._initialisers(seed)
+    init = initialisers(seed)
     rungs = [_rung(of, level, init) for level in range(of.levels)]
     last = of.levels - 1
     state = keras.Input((*of.size(last), of.width(last)), name="state")
     x = state
     for level in range(of.levels, len(of.widths) + 1):
-        x = _conv_block(_grown(x, of.size(level)), of.width(level), init)
-    x = _grown(x, of.sizes[0])
+        x = conv_block(grown(x, of.size(level)), of.width(level), init)
+    x = grown(x, of.sizes[0])
     outputs = layers.Conv2D(
         of.shape[-1] * parameters, 3, padding="same", kernel_initializer=init(), name="params"
     )(x)
@@ -118,21 +126,14 @@ def _rung(of: Plan, level: int, init):
     height, width = of.size(level)
     if level == 0:
         inputs = u = keras.Input((of.top,), name="u")
-        x = layers.Dense(height * width * _NECK, activation="relu", kernel_initializer=init())(u)
-        x = layers.Reshape((height, width, _NECK))(x)
+        x = layers.Dense(height * width * NECK, activation="relu", kernel_initializer=init())(u)
+        x = layers.Reshape((height, width, NECK))(x)
     else:
         state = keras.Input((height, width, of.width(level)), name="state")
         u = keras.Input((height * width * of.channels,), name="u")
         inputs = [state, u]
         x = layers.Concatenate()([state, layers.Reshape((height, width, of.channels))(u)])
-    x = _conv_block(x, of.width(level), init)
+    x = conv_block(x, of.width(level), init)
     if level + 1 < of.levels and of.size(level + 1) != (height, width):
-        x = _conv_block(_grown(x, of.size(level + 1)), of.width(level + 1), init)
+        x = conv_block(grown(x, of.size(level + 1)), of.width(level + 1), init)
     return keras.Model(inputs, x, name=f"rung_{level}")
-
-
-def _grown(x, size):
-    """x at twice its resolution, cut to (height, width)."""
-    x = layers.UpSampling2D(2, interpolation="nearest")(x)
-    surplus = [large - want for large, want in zip(x.shape[1:3], size, strict=True)]
-    return layers.Cropping2D(tuple((0, n) for n in surplus))(x) if any(surplus) else x

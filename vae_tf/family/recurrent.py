@@ -14,7 +14,7 @@ import keras
 import tensorflow as tf
 from keras import layers, ops
 
-from vae_tf import networks
+from vae_tf.blocks import at_least_one, initialisers, posterior
 from vae_tf.fitting import latents_of, other, written
 from vae_tf.likelihoods import resolve_likelihood
 from vae_tf.vae import VAE
@@ -140,21 +140,20 @@ def recurrent_encoder(steps, features, latent_dim, units=64, cell="gru", seed=No
         ValueError: an argument is out of range.
     """
     steps, features = (
-        networks._at_least_one(name, value)
-        for name, value in {"steps": steps, "features": features}.items()
+        at_least_one(name, value) for name, value in {"steps": steps, "features": features}.items()
     )
-    init = networks._initialisers(seed)
+    init = initialisers(seed)
     x = keras.Input((steps, features), name="sequence")
     mask = keras.Input((steps,), name="mask")
     told = layers.Concatenate()([x, layers.Reshape((steps, 1))(mask)])
     read = _layer(cell, units, init, masked=True)(told)
-    latent_dim = networks._at_least_one("latent_dim", latent_dim)
-    return keras.Model([x, mask], networks._posterior(read, latent_dim, init), name="encoder")
+    latent_dim = at_least_one("latent_dim", latent_dim)
+    return keras.Model([x, mask], posterior(read, latent_dim, init), name="encoder")
 
 
 def recurrent_decoder(steps, features, latent_dim, units=64, cell="gru", parameters=1, seed=None):
     """Writes a sequence: (B, latent) to (B, T, F * parameters); the mirror of the encoder."""
-    init = networks._initialisers(seed)
+    init = initialisers(seed)
     z = keras.Input((latent_dim,), name="z")
     first = layers.Dense(units, activation="tanh", kernel_initializer=init(), name="first")(z)
     start = [first] if cell == "gru" else [first, first]
@@ -215,7 +214,7 @@ def _layer(cell, units, init, masked=False, **kwargs):
     if cell not in _CELLS:
         raise ValueError(f'`cell` must be "gru" or "lstm". Received: cell={cell!r}')
     made = _CELLS[cell](
-        networks._at_least_one("units", units),
+        at_least_one("units", units),
         kernel_initializer=init(),
         recurrent_initializer=keras.initializers.Orthogonal(seed=init().seed),
     )
