@@ -7,34 +7,26 @@ import math
 from pathlib import Path
 
 import keras
-import numpy as np
 import tensorflow as tf
 
 from edge.files import write_error
-from edge.manifest import SequenceSpec
-from edge.preprocess import InputSpec
-from vae_tf import family
-from vae_tf.augment import Augmentation, suggest
+from vae_tf.building import built, model_shape, schedules
 from vae_tf.callbacks import CollapseWarning
 from vae_tf.checkpoint import Checkpoint
 from vae_tf.config import Config
-from vae_tf.data import Pictures, Splits, load_data
+from vae_tf.data import Splits, load_data
 from vae_tf.data.sequences import SequenceSplits, load_sequences
 from vae_tf.detector import Detector
 from vae_tf.errors import RunError, file_error
-from vae_tf.likelihoods import resolve_likelihood
 from vae_tf.progress import ProgressBar
-from vae_tf.restoring import RestoringVAE
 from vae_tf.results import plot_training
 from vae_tf.run import Run
-from vae_tf.schedules import CapacityRise, CyclicalAnnealing, WarmUp
 from vae_tf.vae import VAE
 
 # An epoch has about this many steps, however few the pictures: it is the grain of checkpoints,
 # validation and early stopping.
 _STEPS_PER_EPOCH = 50
 _STEPS_PER_EXECUTION = 10
-_DROPOUT, _FEW = 0.1, 500  # in the head, where there are at most so many pictures
 _WARM_UP = 100  # steps in which the learning rate rises
 
 
@@ -80,7 +72,7 @@ def train(config: Config, folder, resume: bool = False, callbacks=(), say=print)
 
 def _plot(run: Run, vae: VAE, splits) -> None:
     shown = splits.validation if len(splits.validation) else splits.train
-    plot_training(run, vae, shown.tiles(_model_shape(run.config, splits.spec)))
+    plot_training(run, vae, shown.tiles(model_shape(run.config, splits.spec)))
 
 
 def load_splits(config: Config, cache_dir, spec=None) -> Splits | SequenceSplits:
@@ -117,81 +109,10 @@ def _splits_of(run: Run) -> Splits | SequenceSplits:
     return load_splits(run.config, run.data_folder, run.spec)
 
 
-def build_vae(config: Config, shape: tuple[int, int, int], pictures: int, augmentation=None) -> VAE:
-    """An untrained VAE for pictures of `shape`, (H, W, C), that knows of no classes.
-
-    pictures: how many it will be trained on. augmentation: an `Augmentation`, where the objective
-        is to restore.
-    """
-    arguments = _common(config)
-    if config.objective == "restore":
-        return RestoringVAE.for_pictures(
-            shape, augmentation=augmentation, dropout=head_dropout(pictures), **arguments
-        )
-    return VAE.for_pictures(shape, **arguments)
-
-
-def _built(config: Config, splits, shape, good: Pictures, say) -> VAE:
-    """The untrained model that a config asks for."""
-    if config.model == "vae":
-        return build_vae(config, shape, len(good), _augmentation(config, good, say))
-    arguments = _common(config)
-    if config.model == "conditional":
-        return family.ConditionalVAE.for_pictures(shape, len(splits.class_names), **arguments)
-    if config.model == "denoising":
-        return family.DenoisingVAE.for_pictures(shape, damage=config.damage, **arguments)
-    if config.model == "ladder":
-        return family.LadderVAE.for_pictures(shape, **arguments)
-    if config.model == "recurrent":
-        offset, scale = np.nanmean(good.images, (0, 1)), np.nanstd(good.images, (0, 1))
-        scale = np.where(scale > 0, scale, 1.0)  # a feature that never changes
-        return family.RecurrentVAE.for_sequences(*shape, offset=offset, scale=scale, **arguments)
-    if config.model == "adversarial":
-        del arguments["free_bits"], arguments["capacity"]
-        return family.AdversarialAutoencoder.for_pictures(shape, **arguments)
-    for name in ("beta", "free_bits", "capacity"):
-        del arguments[name]
-    return family.ImportanceWeightedVAE.for_pictures(shape, samples=config.samples, **arguments)
-
-
-def _common(config: Config) -> dict:
-    return {
-        "latent_dim": config.latent_dim,
-        "likelihood": resolve_likelihood(config.likelihood, config.sigma),
-        "beta": config.beta,
-        "free_bits": config.free_bits,
-        "capacity": config.capacity,
-        "seed": config.seed,
-    }
-
-
-def _schedules(config: Config, steps: int) -> list[keras.callbacks.Callback]:
-    """steps: of the whole training."""
-    if config.cycles:
-        return [CyclicalAnnealing(steps, min(config.cycles, steps), beta=config.beta)]
-    if config.warm_up and config.capacity is not None:
-        return [CapacityRise(config.warm_up, config.capacity)]
-    return [WarmUp(config.warm_up, config.beta)] if config.warm_up else []
-
-
-def head_dropout(pictures: int) -> float:
-    """Where pictures are few, each comes back often, and must not be learnt by heart."""
-    return _DROPOUT * min(1.0, (_FEW / pictures) ** 0.5)
-
-
-def _augmentation(config: Config, good: Pictures, say) -> Augmentation | None:
-    if config.objective != "restore":
-        return None
-    auto = config.augmentation == "auto"
-    chosen = suggest(good) if auto else Augmentation.parse(config.augmentation)
-    say(f"augmentation {chosen}{', told by the good pictures' if auto else ''}")
-    return chosen
-
-
 def fit(run: Run, splits: Splits | SequenceSplits, callbacks=(), say=print) -> VAE:
     """Trains the run's VAE from its last checkpoint on; returns it with its best weights."""
     config = run.config
-    shape = _model_shape(config, splits.spec)
+    shape = model_shape(config, splits.spec)
     good, held_out = splits.train.tiles(shape), splits.validation.tiles(shape)
     batch = config.planned_batch(len(good))
     pass_steps = len(good) // batch
@@ -200,7 +121,7 @@ def fit(run: Run, splits: Splits | SequenceSplits, callbacks=(), say=print) -> V
     steps = min(passes * pass_steps, planned)
     epochs = math.ceil(planned / steps)
 
-    vae = _built(config, splits, shape, good, say)
+    vae = built(config, splits, shape, good, say)
     warm_up = min(_WARM_UP, epochs * steps // 10)
     schedule = keras.optimizers.schedules.CosineDecay(
         0.0, epochs * steps - warm_up, warmup_target=config.learning_rate, warmup_steps=warm_up
@@ -234,7 +155,7 @@ def fit(run: Run, splits: Splits | SequenceSplits, callbacks=(), say=print) -> V
                 validation_data=held_out.dataset(batch, epochs=1) if len(held_out) else None,
                 callbacks=[
                     CollapseWarning(),
-                    *_schedules(config, epochs * steps),
+                    *schedules(config, epochs * steps),
                     bar,
                     keras.callbacks.TensorBoard(str(run.folder / "tensorboard"), write_graph=False),
                     *callbacks,
@@ -255,14 +176,6 @@ def fit(run: Run, splits: Splits | SequenceSplits, callbacks=(), say=print) -> V
         f"nats, {best['active_units']:.0f} of {vae.latent_dim} latents active"
     )
     return vae
-
-
-def _model_shape(config: Config, spec: InputSpec | SequenceSpec) -> tuple[int, ...]:
-    """What the model takes: (H, W, C), the picture or a tile of it, or (T, F)."""
-    if isinstance(spec, SequenceSpec):
-        return spec.steps, spec.features
-    tile = config.data.tile or max(spec.height, spec.width)
-    return min(tile, spec.height), min(tile, spec.width), spec.channels
 
 
 def _divisor(steps: int) -> int:
