@@ -13,7 +13,8 @@ from vae_tf.layers import Bound
 
 MIN_SIDE = 16
 # Channels between the picture part and the dense part, where most weights would otherwise be.
-NECK = 16
+_NECK, _NARROWEST = 64, 16
+_NECK_FEATURES = 3200  # of all places together, about
 _COARSEST_SIDE = 8
 _COARSEST_AREA = 160
 # Small data sets have few steps an epoch: Keras' 0.99 would still remember the initial statistics.
@@ -86,6 +87,11 @@ def default_widths(shape):
             break
     first = {1: 32, 2: 32, 3: 24, 4: 16}.get(levels, 8)
     return tuple(min(first * 2**level, 96) for level in range(levels))
+
+
+def default_neck(height, width):
+    """Channels between a picture of height x width places and what is dense."""
+    return max(_NARROWEST, min(_NECK, _NECK_FEATURES // (height * width)))
 
 
 def picture_arguments(shape, widths):

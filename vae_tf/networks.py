@@ -17,9 +17,9 @@ import keras
 from keras import layers
 
 from vae_tf.blocks import (
-    NECK,
     at_least_one,
     conv_block,
+    default_neck,
     grown,
     halved_sizes,
     initialisers,
@@ -29,7 +29,7 @@ from vae_tf.blocks import (
 )
 
 
-def conv_encoder(shape, latent_dim, widths=None, seed=None):
+def conv_encoder(shape, latent_dim, widths=None, seed=None, neck=None):
     """Encoder for pictures.
 
     Args:
@@ -38,6 +38,8 @@ def conv_encoder(shape, latent_dim, widths=None, seed=None):
         widths: channels after each halving of the picture, finest first; one halving for each.
             None: sized to the picture, see `blocks.default_widths`.
         seed: int for the initial weights, or None to follow `keras.utils.set_random_seed`.
+        neck: channels that the coarsest picture is brought down to before the dense part. None:
+            as many as go with its size, see `blocks.default_neck`.
 
     Returns:
         A `keras.Model` from (B, H, W, C) to a dict of `z_mean` and `z_log_var`, each (B, latent).
@@ -47,21 +49,22 @@ def conv_encoder(shape, latent_dim, widths=None, seed=None):
     """
     shape, widths = picture_arguments(shape, widths)
     latent_dim = at_least_one("latent_dim", latent_dim)
+    neck = _neck(neck, shape[0], shape[1], widths)
     init = initialisers(seed)
     x = inputs = keras.Input(shape, name="image")
     for width in widths:
         x = conv_block(x, width, init, strides=2)
-    x = conv_block(x, NECK, init, kernel_size=1)
+    x = conv_block(x, neck, init, kernel_size=1)
     return keras.Model(inputs, posterior(layers.Flatten()(x), latent_dim, init), name="encoder")
 
 
-def conv_decoder(shape, latent_dim, widths=None, parameters=1, seed=None):
+def conv_decoder(shape, latent_dim, widths=None, parameters=1, seed=None, neck=None):
     """Decoder for pictures, the mirror of `conv_encoder` with the same arguments.
 
     Args:
         shape: (H, W, C) of the picture.
         latent_dim: number of latents.
-        widths: as given to `conv_encoder`.
+        widths, neck: as given to `conv_encoder`.
         parameters: maps for each channel, the `parameters` of the likelihood.
         seed: int for the initial weights, or None to follow `keras.utils.set_random_seed`.
 
@@ -74,13 +77,14 @@ def conv_decoder(shape, latent_dim, widths=None, parameters=1, seed=None):
     (height, width, channels), widths = picture_arguments(shape, widths)
     latent_dim = at_least_one("latent_dim", latent_dim)
     parameters = at_least_one("parameters", parameters)
+    neck = _neck(neck, height, width, widths)
     init = initialisers(seed)
     sizes = halved_sizes(height, width, len(widths))
     inputs = keras.Input((latent_dim,), name="z")
-    x = layers.Dense(math.prod(sizes[-1]) * NECK, activation="relu", kernel_initializer=init())(
+    x = layers.Dense(math.prod(sizes[-1]) * neck, activation="relu", kernel_initializer=init())(
         inputs
     )
-    x = layers.Reshape((*sizes[-1], NECK))(x)
+    x = layers.Reshape((*sizes[-1], neck))(x)
     x = conv_block(x, widths[-1], init, kernel_size=1)
     for level in reversed(range(len(widths))):
         x = grown(x, sizes[level])
@@ -90,6 +94,12 @@ def conv_decoder(shape, latent_dim, widths=None, parameters=1, seed=None):
         channels * parameters, 3, padding="same", kernel_initializer=init(), name="params"
     )(x)
     return keras.Model(inputs, outputs, name="decoder")
+
+
+def _neck(neck, height, width, widths):
+    if neck is None:
+        return default_neck(*halved_sizes(height, width, len(widths))[-1])
+    return at_least_one("neck", neck)
 
 
 def dense_encoder(size, latent_dim, hidden=(400,), seed=None):

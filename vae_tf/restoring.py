@@ -18,6 +18,7 @@ from vae_tf.head import discrepancy_head
 from vae_tf.vae import VAE
 
 CLEAN = 0.15  # share of training pictures without a synthetic defect
+NECK = 16  # enough to restore good parts by; a wider one makes the device's graph larger
 _VALIDATION = 2**31 - 1  # in place of the number of the step
 _DAMAGED_WEIGHT = 3.0  # of a damaged pixel of a small defect, against a good one
 
@@ -50,6 +51,7 @@ class RestoringVAE(VAE):
         likelihood="gaussian",
         widths=None,
         seed=None,
+        neck=NECK,
         dropout=0.0,
         **kwargs,
     ):
@@ -59,7 +61,7 @@ class RestoringVAE(VAE):
         """
         head = discrepancy_head(shape, dropout, None if seed is None else seed + 2)
         return super().for_pictures(
-            shape, latent_dim, likelihood, widths, seed=seed, head=head, **kwargs
+            shape, latent_dim, likelihood, widths, seed, neck, head=head, **kwargs
         )
 
     @property

@@ -89,13 +89,20 @@ class VAE(keras.Model):
 
     @classmethod
     def for_pictures(
-        cls, shape, latent_dim=64, likelihood="gaussian", widths=None, seed=None, **kwargs
+        cls,
+        shape,
+        latent_dim=64,
+        likelihood="gaussian",
+        widths=None,
+        seed=None,
+        neck=None,
+        **kwargs,
     ):
         """A convolutional VAE for (H, W, C) pictures; arguments as for `networks.conv_encoder`."""
         likelihood = resolve_likelihood(likelihood)
-        encoder = networks.conv_encoder(shape, latent_dim, widths, seed=seed)
+        encoder = networks.conv_encoder(shape, latent_dim, widths, seed, neck)
         decoder = networks.conv_decoder(
-            shape, latent_dim, widths, likelihood.parameters, seed=other(seed)
+            shape, latent_dim, widths, likelihood.parameters, other(seed), neck
         )
         return cls(encoder, decoder, likelihood=likelihood, seed=seed, **kwargs)
 

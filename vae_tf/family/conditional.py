@@ -41,15 +41,23 @@ class ConditionalVAE(VAE):
 
     @classmethod
     def for_pictures(  # type: ignore[override]  # it has to know the number of labels
-        cls, shape, labels, latent_dim=64, likelihood="gaussian", widths=None, seed=None, **kwargs
+        cls,
+        shape,
+        labels,
+        latent_dim=64,
+        likelihood="gaussian",
+        widths=None,
+        seed=None,
+        neck=None,
+        **kwargs,
     ):
         """A convolutional one for (H, W, C) pictures of `labels` classes."""
         likelihood = resolve_likelihood(likelihood)
         height, width, channels = picture_shape(shape)
         labels = at_least_one("labels", labels)
-        inner = networks.conv_encoder((height, width, channels + 1), latent_dim, widths, seed)
+        inner = networks.conv_encoder((height, width, channels + 1), latent_dim, widths, seed, neck)
         decoder = networks.conv_decoder(
-            shape, latent_dim + labels, widths, likelihood.parameters, seed=other(seed)
+            shape, latent_dim + labels, widths, likelihood.parameters, other(seed), neck
         )
         return cls(
             told_encoder(inner, shape, labels, seed),

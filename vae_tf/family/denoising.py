@@ -43,12 +43,19 @@ class DenoisingVAE(VAE):
 
     @classmethod
     def for_pictures(
-        cls, shape, latent_dim=64, likelihood="gaussian", widths=None, seed=None, **kwargs
+        cls,
+        shape,
+        latent_dim=64,
+        likelihood="gaussian",
+        widths=None,
+        seed=None,
+        neck=None,
+        **kwargs,
     ):
         """A convolutional one for (H, W, C) pictures; arguments as for `VAE.for_pictures`."""
         net = refiner(shape, None if seed is None else seed + 2)
         return super().for_pictures(
-            shape, latent_dim, likelihood, widths, seed=seed, refiner=net, **kwargs
+            shape, latent_dim, likelihood, widths, seed, neck, refiner=net, **kwargs
         )
 
     def restore(self, x):

@@ -133,6 +133,7 @@ class LadderVAE(VAE):
         likelihood="gaussian",
         widths=None,
         seed=None,
+        neck=None,
         levels=3,
         channels=1,
         **kwargs,
@@ -142,10 +143,10 @@ class LadderVAE(VAE):
         Args:
             latent_dim: latents of the top; a map of `channels` latents a place follows for each of
                 the `levels` - 1 coarsest resolutions.
-            widths: as for `networks.conv_encoder`; at least `levels` - 1.
+            widths, neck: as for `networks.conv_encoder`; at least `levels` - 1 widths.
         """
         likelihood = resolve_likelihood(likelihood)
-        plan = ladder_networks.plan(shape, latent_dim, widths, levels, channels)
+        plan = ladder_networks.plan(shape, latent_dim, widths, levels, channels, neck)
         trunk, heads = ladder_networks.encoder(plan, seed)
         rungs, finish = ladder_networks.decoder(plan, likelihood.parameters, other(seed))
         return cls(BottomUp(trunk, heads), TopDown(finish, rungs), likelihood, seed=seed, **kwargs)

@@ -8,9 +8,9 @@ import keras
 from keras import layers
 
 from vae_tf.blocks import (
-    NECK,
     at_least_one,
     conv_block,
+    default_neck,
     default_widths,
     grown,
     halved_sizes,
@@ -26,6 +26,7 @@ class Plan(NamedTuple):
 
     sizes: (height, width) before, and after each of, the halvings. widths: channels after each
     halving. levels: of latents. top: latents of the top. channels: latents a place of the others.
+    neck: channels between maps and what is dense.
     """
 
     shape: tuple[int, int, int]
@@ -34,6 +35,7 @@ class Plan(NamedTuple):
     levels: int
     top: int
     channels: int
+    neck: int
 
     def size(self, level: int) -> tuple[int, int]:
         """Height and width of the state that a level's latents meet; the top's is level 1's."""
@@ -44,7 +46,7 @@ class Plan(NamedTuple):
         return self.widths[len(self.widths) - 1 - max(0, level - 1)]
 
 
-def plan(shape, latent_dim, widths=None, levels=3, channels=1) -> Plan:
+def plan(shape, latent_dim, widths=None, levels=3, channels=1, neck=None) -> Plan:
     """Raises: ValueError where an argument is out of range."""
     levels = at_least_one("levels", levels)
     if levels < 2:
@@ -58,13 +60,15 @@ def plan(shape, latent_dim, widths=None, levels=3, channels=1) -> Plan:
             f"`widths` must have at least {levels - 1} entries for {levels} levels. "
             f"Received: widths={widths}"
         )
+    sizes = halved_sizes(shape[0], shape[1], len(widths))
     return Plan(
         shape,
-        halved_sizes(shape[0], shape[1], len(widths)),
+        sizes,
         widths,
         levels,
         at_least_one("latent_dim", latent_dim),
         at_least_one("channels", channels),
+        default_neck(*sizes[-1]) if neck is None else at_least_one("neck", neck),
     )
 
 
@@ -87,7 +91,7 @@ def _head(of: Plan, level: int, init):
     shape = (*of.size(level), of.width(level))
     features = keras.Input(shape, name="features")
     if level == 0:
-        x = layers.Flatten()(conv_block(features, NECK, init, kernel_size=1))
+        x = layers.Flatten()(conv_block(features, of.neck, init, kernel_size=1))
         return keras.Model(features, posterior(x, of.top, init), name="head_0")
     state = keras.Input(shape, name="state")
     x = conv_block(layers.Concatenate()([state, features]), of.width(level), init)
@@ -126,8 +130,8 @@ def _rung(of: Plan, level: int, init):
     height, width = of.size(level)
     if level == 0:
         inputs = u = keras.Input((of.top,), name="u")
-        x = layers.Dense(height * width * NECK, activation="relu", kernel_initializer=init())(u)
-        x = layers.Reshape((height, width, NECK))(x)
+        x = layers.Dense(height * width * of.neck, activation="relu", kernel_initializer=init())(u)
+        x = layers.Reshape((height, width, of.neck))(x)
     else:
         state = keras.Input((height, width, of.width(level)), name="state")
         u = keras.Input((height * width * of.channels,), name="u")
