@@ -151,6 +151,9 @@ def _from_record(record: dict) -> Manifest:
         for role, by_precision in record["graphs"].items()
     }
     detects = bool(graphs.get("detector"))
+    judges = record["score"] is not None
+    if judges and not detects:
+        raise ValueError("no detector among the graphs, though there is a score")
     if not detects and not graphs.get("decoder"):
         raise ValueError("neither detector nor decoder among the graphs")
     calibrations = {

@@ -115,6 +115,7 @@ USES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", USES)
 def test_the_uses_run_and_show_their_pictures(name, labelled, tmp_path, monkeypatch):
     settings = f"DATA, EPOCHS, LATENTS = {os.fspath(labelled)!r}, 1, 4"
