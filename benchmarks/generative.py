@@ -42,7 +42,7 @@ from vae_tf.uses.mixture import LatentMixture
 from vae_tf.vae import VAE
 
 _PROBED = 10_000  # pictures that probes are fitted to
-_LATENT, _WIDTHS, _EPOCHS = 32, (64, 128), 8  # of the default model
+_LATENT, _EPOCHS = 32, 10  # of the default model
 _WEIGHED = 1_000  # test pictures that the NLL is taken over, by 200 draws of each
 COLUMNS = (
     ("ELBO", "elbo", "{:.1f}"),
@@ -160,7 +160,7 @@ def of_family(data, seed: int, epochs: int, steps, kind=VAE, warm_up: float = 0.
 
     warm_up: share of the training in which beta rises.
     """
-    options = {"latent_dim": _LATENT, "likelihood": "bernoulli", "widths": _WIDTHS, **options}
+    options = {"latent_dim": _LATENT, "likelihood": "bernoulli", **options}
     keras.utils.set_random_seed(seed)
     vae = kind.for_pictures(data["x_train"].shape[1:], seed=seed, **options)
     rows = slice(None if steps is None else 64 * steps)
@@ -205,7 +205,7 @@ def rows_to_train(data, options) -> dict:
         "ours, conditional": {"kind": ConditionalVAE, "labels": 10},
         "ours, importance-weighted": {"kind": ImportanceWeightedVAE, "samples": 5},
         # No more weights than the model of one layer has.
-        "ours, ladder": {"kind": LadderVAE, "widths": (24, 48), "warm_up": 0.3},
+        "ours, ladder": {"kind": LadderVAE, "widths": (24, 48), "neck": 96, "warm_up": 0.3},
         "ours, adversarial": {"kind": AdversarialAutoencoder},
     }
     for name, chosen in members.items():

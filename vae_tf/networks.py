@@ -49,7 +49,7 @@ def conv_encoder(shape, latent_dim, widths=None, seed=None, neck=None):
     """
     shape, widths = picture_arguments(shape, widths)
     latent_dim = at_least_one("latent_dim", latent_dim)
-    neck = _neck(neck, shape[0], shape[1], widths)
+    neck = _neck(neck, shape[0], shape[1], widths, latent_dim)
     init = initialisers(seed)
     x = inputs = keras.Input(shape, name="image")
     for width in widths:
@@ -77,7 +77,7 @@ def conv_decoder(shape, latent_dim, widths=None, parameters=1, seed=None, neck=N
     (height, width, channels), widths = picture_arguments(shape, widths)
     latent_dim = at_least_one("latent_dim", latent_dim)
     parameters = at_least_one("parameters", parameters)
-    neck = _neck(neck, height, width, widths)
+    neck = _neck(neck, height, width, widths, latent_dim)
     init = initialisers(seed)
     sizes = halved_sizes(height, width, len(widths))
     inputs = keras.Input((latent_dim,), name="z")
@@ -96,9 +96,10 @@ def conv_decoder(shape, latent_dim, widths=None, parameters=1, seed=None, neck=N
     return keras.Model(inputs, outputs, name="decoder")
 
 
-def _neck(neck, height, width, widths):
+def _neck(neck, height, width, widths, latent_dim):
     if neck is None:
-        return default_neck(*halved_sizes(height, width, len(widths))[-1])
+        coarsest = halved_sizes(height, width, len(widths))[-1]
+        return default_neck(coarsest, latent_dim)
     return at_least_one("neck", neck)
 
 

@@ -61,14 +61,17 @@ def plan(shape, latent_dim, widths=None, levels=3, channels=1, neck=None) -> Pla
             f"Received: widths={widths}"
         )
     sizes = halved_sizes(shape[0], shape[1], len(widths))
+    top = at_least_one("latent_dim", latent_dim)
+    if neck is None:
+        neck = default_neck(sizes[-1], top)
     return Plan(
         shape,
         sizes,
         widths,
         levels,
-        at_least_one("latent_dim", latent_dim),
+        top,
         at_least_one("channels", channels),
-        default_neck(*sizes[-1]) if neck is None else at_least_one("neck", neck),
+        at_least_one("neck", neck),
     )
 
 
