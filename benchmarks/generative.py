@@ -42,7 +42,7 @@ from vae_tf.uses.mixture import LatentMixture
 from vae_tf.vae import VAE
 
 _PROBED = 10_000  # pictures that probes are fitted to
-_LATENT, _EPOCHS = 32, 10  # of the default model
+_LATENT, _EPOCHS = 32, 16  # of the default model
 _WEIGHED = 1_000  # test pictures that the NLL is taken over, by 200 draws of each
 COLUMNS = (
     ("ELBO", "elbo", "{:.1f}"),
