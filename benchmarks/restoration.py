@@ -116,7 +116,7 @@ def main() -> None:
     parser.add_argument("--data-dir", help="where TFDS data sets are")
     parser.add_argument("--out", type=Path, default=Path("out/restoration"))
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
-    parser.add_argument("--epochs", type=int, default=3)
+    parser.add_argument("--epochs", type=int, default=1)
     parser.add_argument("--steps", type=int, help="an epoch, for a try")
     parser.add_argument("--test", type=int, default=1000, help="test pictures (1000)")
     options = parser.parse_args()
