@@ -24,11 +24,12 @@ from sklearn.metrics import roc_auc_score
 from benchmarks.detection import data_sets
 from edge.files import write_atomically
 from vae_tf.augment import Augmentation, suggest
+from vae_tf.building import head_dropout
 from vae_tf.config import PRESETS, Config
 from vae_tf.detector import Detector
-from vae_tf.restoring import RestoringVAE
+from vae_tf.restoring import NECK, RestoringVAE
 from vae_tf.scores.combined import Combined
-from vae_tf.train import head_dropout, load_splits
+from vae_tf.train import load_splits
 from vae_tf.vae import VAE
 
 SETS = ("surfaces", "infrared_solar", "fashion_mnist 6")
@@ -95,7 +96,7 @@ def measure(variant: str, data, steps: int, seed: int) -> dict[str, float]:
     keras.utils.set_random_seed(seed)
     config = Config(data=data, seed=seed)
     splits = load_splits(config, None)
-    arguments = {}
+    arguments: dict = {"neck": NECK}
     if kind is not VAE:
         auto = augmentation == "auto"
         arguments["augmentation"] = suggest(splits.train) if auto else Augmentation.parse("none")

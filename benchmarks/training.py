@@ -19,7 +19,7 @@ import numpy as np
 import tensorflow as tf
 
 from vae_tf.augment import Augmentation
-from vae_tf.restoring import RestoringVAE
+from vae_tf.restoring import NECK, RestoringVAE
 from vae_tf.vae import VAE
 
 SHAPES = ((28, 28, 1), (40, 24, 1), (128, 128, 1), (192, 184, 1), (136, 192, 3))
@@ -38,7 +38,10 @@ def compare(shape, batch: int, steps: int) -> tuple[float, float]:
     images = rng.integers(0, 256, (4 * batch, *shape), np.uint8)
     data = tf.data.Dataset.from_tensor_slices(images).repeat().batch(batch, drop_remainder=True)
     augmentation = Augmentation(mirror=True, shift=0.02, brightness=0.1)
-    models = (VAE.for_pictures(shape), RestoringVAE.for_pictures(shape, augmentation=augmentation))
+    models = (
+        VAE.for_pictures(shape, neck=NECK),
+        RestoringVAE.for_pictures(shape, augmentation=augmentation),
+    )
     for vae in models:
         vae.compile(keras.optimizers.Adam(1e-3), steps_per_execution=10)
         seconds(vae, data, 10)  # traces the graph

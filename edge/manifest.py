@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from edge.calibration import Calibration
 from edge.errors import BundleError
@@ -45,10 +45,20 @@ class GraphEntry(NamedTuple):
     outputs: dict
 
 
+class SequenceSpec(NamedTuple):
+    """What a model of sequences takes: float32 (steps, features), in the features' own units."""
+
+    steps: int
+    features: int
+
+
 class Manifest(NamedTuple):
     """A bundle's description, schema 1.
 
-    graphs: role ("detector", "encoder", "decoder") -> precision -> GraphEntry.
+    input: `InputSpec` of pictures, or `SequenceSpec`.
+    graphs: role ("detector", "encoder", "decoder") -> precision -> GraphEntry. A bundle without a
+        detector generates; it judges nothing.
+    score: None without a detector.
     calibrations: precision -> Calibration, each from its own graph's scores.
     files: the other files (golden vectors, card) by name.
     made_from, made_with, quality: free-form facts for a person.
@@ -56,9 +66,9 @@ class Manifest(NamedTuple):
 
     name: str
     created: str
-    input: InputSpec
+    input: Any
     graphs: dict
-    score: ScoreSpec
+    score: Any
     calibrations: dict
     files: dict
     made_from: dict
@@ -68,6 +78,11 @@ class Manifest(NamedTuple):
     def graph(self, role: str, precision: str) -> GraphEntry:
         """Raises: BundleError naming what the bundle has where it lacks this one."""
         by_precision = self.graphs.get(role, {})
+        if role == "detector" and not by_precision:
+            raise BundleError(
+                "the bundle has no detector: its model was trained to generate, not to judge; "
+                "train one with `python -m vae_tf train DATA RUN` and export that"
+            )
         if precision not in by_precision:
             have = [f"{r}.{p}" for r, ps in sorted(self.graphs.items()) for p in sorted(ps)]
             raise BundleError(f"the bundle has no {role}.{precision}; it has {', '.join(have)}")
@@ -131,19 +146,16 @@ def _digest(content: bytes, digest: str) -> str:
 
 
 def _from_record(record: dict) -> Manifest:
-    spec = dict(record["input"])
-    if (spec.pop("kind"), spec.pop("dtype"), spec.pop("filter")) != (
-        "picture",
-        "uint8",
-        "bilinear",
-    ) or spec.get("resize") != "stretch":
-        raise ValueError(f"input of another kind than this program prepares: {record['input']}")
     graphs = {
         role: {p: _graph(g) for p, g in by_precision.items()}
         for role, by_precision in record["graphs"].items()
     }
-    if not graphs.get("detector"):
-        raise ValueError("no detector among the graphs")
+    detects = bool(graphs.get("detector"))
+    judges = record["score"] is not None
+    if judges and not detects:
+        raise ValueError("no detector among the graphs, though there is a score")
+    if not detects and not graphs.get("decoder"):
+        raise ValueError("neither detector nor decoder among the graphs")
     calibrations = {
         p: Calibration(**{**c, "scores": tuple(map(float, c["scores"]))})
         for p, c in record["calibration"].items()
@@ -151,15 +163,27 @@ def _from_record(record: dict) -> Manifest:
     return Manifest(
         name=record["name"],
         created=record["created"],
-        input=InputSpec(**spec),
+        input=_input(record["input"], detects),
         graphs=graphs,
-        score=ScoreSpec(**record["score"]),
+        score=ScoreSpec(**record["score"]) if detects else None,
         calibrations=calibrations,
         files={name: _entry(name, f) for name, f in record["files"].items()},
         made_from=record["made_from"],
         made_with=record["made_with"],
         quality=record["quality"],
     )
+
+
+def _input(record: dict, detects: bool) -> Any:
+    spec = dict(record)
+    kind = spec.pop("kind")
+    if kind == "sequence" and not detects:
+        spec.pop("dtype")
+        return SequenceSpec(**spec)
+    wanted = ("picture", "uint8", "bilinear")
+    if (kind, spec.pop("dtype"), spec.pop("filter")) != wanted or spec.get("resize") != "stretch":
+        raise ValueError(f"input of another kind than this program prepares: {record}")
+    return InputSpec(**spec)
 
 
 def _entry(name: str, record: dict) -> FileEntry:
@@ -180,13 +204,8 @@ def manifest_bytes(manifest: Manifest) -> bytes:
         "digest": _NO_DIGEST,
         "name": manifest.name,
         "created": manifest.created,
-        "input": {
-            "kind": "picture",
-            "dtype": "uint8",
-            **manifest.input._asdict(),
-            "filter": "bilinear",
-        },
-        "score": manifest.score._asdict(),
+        "input": _input_record(manifest.input),
+        "score": manifest.score._asdict() if manifest.score else None,
         "graphs": {
             role: {
                 p: {**g.entry._asdict(), "inputs": g.inputs, "outputs": g.outputs}
@@ -203,6 +222,12 @@ def manifest_bytes(manifest: Manifest) -> bytes:
     content = json.dumps(record, indent=1, allow_nan=False).encode()
     digest = hashlib.sha256(content).hexdigest()
     return content.replace(_NO_DIGEST.encode(), digest.encode(), 1)
+
+
+def _input_record(spec) -> dict:
+    if isinstance(spec, SequenceSpec):
+        return {"kind": "sequence", "dtype": "float32", **spec._asdict()}
+    return {"kind": "picture", "dtype": "uint8", **spec._asdict(), "filter": "bilinear"}
 
 
 def write_manifest(bundle, manifest: Manifest) -> None:

@@ -9,7 +9,7 @@ from typing import List, Optional
 
 from edge.calibration import calibrate, check_rate
 from edge.errors import CalibrationError, PictureError
-from edge.manifest import MANIFEST, Manifest, read_manifest, write_manifest
+from edge.manifest import MANIFEST, PRECISIONS, Manifest, read_manifest, write_manifest
 from edge.preprocess import read_picture
 from edge.runner import Runner
 from edge.sources import picture_files
@@ -30,7 +30,7 @@ def recalibrate(bundle, folder, rate: Optional[float] = None, masks=None) -> dic
     if rate is not None:
         check_rate(rate)
     manifest = read_manifest(bundle)
-    runners = {p: Runner(bundle, p) for p in manifest.graphs["detector"]}
+    runners = {p: Runner(bundle, p) for p in manifest.graphs.get("detector", PRECISIONS)}
     scores: dict = {p: [] for p in runners}
     skipped = []
     for file in picture_files(folder):

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
-import os
 import shutil
 import time
 from pathlib import Path
@@ -14,25 +12,17 @@ from PIL import Image
 
 import vae_tf
 from edge.calibration import Calibration, calibrate
-from edge.files import write_atomically, write_error
 from edge.golden import GOLDEN, golden_bytes, run_golden
-from edge.install.archive import archive_bytes
-from edge.install.signature import SIGNATURE
 from edge.interpreter import Graph, find_interpreter
-from edge.manifest import (
-    MANIFEST,
-    PRECISIONS,
-    FileEntry,
-    GraphEntry,
-    Manifest,
-    manifest_bytes,
-)
+from edge.manifest import PRECISIONS, FileEntry, GraphEntry, Manifest
 from edge.tiles import judge_tiles, look, tiling
-from export import verify
+from export import generative, verify
 from export.card import card
+from export.entries import graph_entry
 from export.macs import multiply_adds
 from export.saved_model import ROLES, write_saved_model
 from export.sign import load_key
+from export.staging import publish, staging
 from export.tflite import REPRESENTATIVE, to_float32, to_int8
 from vae_tf.data import Pictures
 from vae_tf.defects import with_defects
@@ -42,7 +32,6 @@ from vae_tf.quiet import quiet
 from vae_tf.restoring import RestoringVAE
 from vae_tf.run import Run, make_folder, versions
 
-ARCHIVE = "bundle.tar"
 _VERIFIED = 64  # good pictures, and as many synthetic defects, that every graph is run on
 _GOLDEN_PICTURES = 3
 
@@ -69,13 +58,16 @@ def export(
     """
     signer = load_key(key) if key is not None else None
     run = Run.open(run_folder)
+    name = name or Path(run_folder).resolve().name
+    if not run.config.has_detector:
+        return generative.export(run, Path(out), name, say, signer, archive)
     detector = run.load_detector()
     splits = run.load_splits()
     out = Path(out)
     make_folder(out)
-    with _staging(out) as stage:
-        write_saved_model(detector, stage / "saved_model")
-        write_saved_model(detector, stage / "one", batch=1)
+    with staging(out) as stage:
+        write_saved_model(detector.vae, stage / "saved_model", detector=detector)
+        write_saved_model(detector.vae, stage / "one", batch=1, detector=detector)
         seen = splits.train.tiles(detector.by.size)
         precisions = _convert(detector, seen, stage / "one", say)
         shutil.rmtree(stage / "one")
@@ -86,63 +78,9 @@ def export(
         for line in report.lines:
             say(line)
         report.require()
-        manifest, files = _describe(
-            run, name or Path(run_folder).resolve().name, detector, precisions, calibrations,
-            splits, report,
-        )  # fmt: skip
-        make_folder(stage / "bundle")
-        for file, content in files.items():
-            write_atomically(stage / "bundle" / file, content)
-        content = manifest_bytes(manifest)
-        if signer is not None:
-            write_atomically(stage / "bundle" / SIGNATURE, signer.sign(content))
-        # The manifest comes last: a folder without one is no bundle.
-        write_atomically(stage / "bundle" / MANIFEST, content)
-        if archive:
-            write_atomically(stage / ARCHIVE, archive_bytes(stage / "bundle"))
-        for part in ("saved_model", "bundle"):
-            _put_in_place(stage / part, out / part)
-        if archive:
-            (stage / ARCHIVE).replace(out / ARCHIVE)
-        elif (out / ARCHIVE).exists():
-            say(f"{out / ARCHIVE} is still that of an earlier export")
+        manifest, files = _describe(run, name, detector, precisions, calibrations, splits, report)
+        publish(stage, out, manifest, files, signer, archive, say)
     return report.figures
-
-
-@contextlib.contextmanager
-def _staging(out: Path):
-    """A folder beside the results, gone afterwards whatever happens."""
-    for left in out.glob(".part-*"):
-        if not _alive(left.name.removeprefix(".part-")):  # of an export that was killed
-            shutil.rmtree(left, ignore_errors=True)
-    stage = out / f".part-{os.getpid()}"
-    try:
-        make_folder(stage)
-        yield stage
-    except OSError as error:
-        raise write_error(out, error) from error
-    finally:
-        shutil.rmtree(stage, ignore_errors=True)
-
-
-def _alive(pid: str) -> bool:
-    if os.name != "posix":  # elsewhere, asking by a signal would end it
-        return True
-    try:
-        os.kill(int(pid), 0)
-    except (ProcessLookupError, ValueError):
-        return False
-    except OSError:  # somebody else's
-        return True
-    return True
-
-
-def _put_in_place(new: Path, place: Path) -> None:
-    old = place.with_name(f".old-{place.name}-{os.getpid()}")
-    if place.exists():
-        place.rename(old)
-    new.rename(place)
-    shutil.rmtree(old, ignore_errors=True)
 
 
 def _convert(detector: Detector, train: Pictures, saved_model: Path, say) -> dict[str, _Graphs]:
@@ -290,7 +228,7 @@ def _describe(run, name, detector, precisions, calibrations, splits, report) -> 
         for role in ROLES:
             file, content = f"{role}.{precision}.tflite", of.contents[role]
             files[file] = content
-            graphs[role][precision] = _graph_entry(file, content, of.graphs[role], precision)
+            graphs[role][precision] = graph_entry(file, content, of.graphs[role], precision)
     manifest = Manifest(
         name=name,
         created=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
@@ -322,32 +260,6 @@ def _describe(run, name, detector, precisions, calibrations, splits, report) -> 
     files["card.md"] = card(manifest, report.lines).encode()
     extra = {n: FileEntry.of(n, files[n]) for n in (GOLDEN, "card.md")}
     return manifest._replace(files=extra), files
-
-
-def _graph_entry(file: str, content: bytes, graph: Graph, precision: str) -> GraphEntry:
-    def described(tensors: dict) -> dict:
-        return {n: {"shape": list(s), "dtype": str(d)} for n, (_, s, d) in tensors.items()}
-
-    outputs = described(graph.outputs)
-    if precision == "int8":
-        for name, step in _steps(graph).items():
-            outputs[name]["step"] = step
-    return GraphEntry(FileEntry.of(file, content), described(graph.inputs), outputs)
-
-
-def _steps(graph: Graph) -> dict[str, float]:
-    """The quantisation step of each output: the least distance of two values that it takes."""
-    rng = np.random.default_rng(0)
-    seen: dict[str, list] = {name: [] for name in graph.outputs}
-    for _ in range(8):
-        inputs = {
-            n: rng.integers(0, 256, s) if d == np.uint8 else rng.normal(size=s)
-            for n, (_, s, d) in graph.inputs.items()
-        }
-        for name, value in graph(**inputs).items():
-            seen[name].append(value.ravel())
-    steps = {n: np.diff(np.unique(np.concatenate(v))) for n, v in seen.items()}
-    return {n: float(s.min()) if s.size else 0.0 for n, s in steps.items()}
 
 
 def _golden(manifest: Manifest, detector, precisions, calibration: Pictures) -> bytes:

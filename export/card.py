@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
-from edge.manifest import Manifest
+from edge.manifest import Manifest, SequenceSpec
+
+_DETECTS = (
+    "A variational autoencoder that finds defects by reconstruction: it has seen good parts",
+    "only, and marks what it cannot reconstruct. Check pictures with",
+    "`python -m edge check BUNDLE PICTURE`.",
+)
+_GENERATES = (
+    "A variational autoencoder that generates: the encoder turns an example into a code, the",
+    "decoder a code into an example. It has no detector and judges nothing.",
+)
 
 
 def card(manifest: Manifest, checks: list[str]) -> str:
     """Markdown. checks: a line for each check that the export made."""
-    spec = manifest.input
-    colour = "grey" if spec.channels == 1 else "RGB"
     counts = ", ".join(f"{n} {part}" for part, n in manifest.made_from["pictures"].items())
     lines = [
         f"# {manifest.name}",
         "",
-        "A variational autoencoder that finds defects by reconstruction: it has seen good parts",
-        "only, and marks what it cannot reconstruct. Check pictures with",
-        "`python -m edge check BUNDLE PICTURE`.",
+        *(_DETECTS if manifest.score else _GENERATES),
         "",
         f"- Made {manifest.created} from `{manifest.made_from['data']}`: {counts}",
-        f"- Takes pictures of any size, brought to {spec.height} x {spec.width} {colour}",
+        f"- Takes {_taken(manifest.input)}",
         f"- Made with {', '.join(f'{k} {v}' for k, v in manifest.made_with.items())}",
         "",
         "## Files",
@@ -31,14 +37,22 @@ def card(manifest: Manifest, checks: list[str]) -> str:
         for role, by_precision in manifest.graphs.items()
         for precision, graph in by_precision.items()
     ]
-    lines += ["", "## Threshold", ""]
-    lines += [
-        f"- {precision}: fail above {c.threshold:.4g} (false-alarm rate {c.rate:g}; {c.note})"
-        for precision, c in manifest.calibrations.items()
-    ]
-    lines += ["", "## Measured quality", "", *_quality(manifest.quality)]
+    if manifest.score:
+        lines += ["", "## Threshold", ""]
+        lines += [
+            f"- {precision}: fail above {c.threshold:.4g} (false-alarm rate {c.rate:g}; {c.note})"
+            for precision, c in manifest.calibrations.items()
+        ]
+        lines += ["", "## Measured quality", "", *_quality(manifest.quality)]
     lines += ["", "## Checks of the export", "", "```", *checks, "```", ""]
     return "\n".join(lines)
+
+
+def _taken(spec) -> str:
+    if isinstance(spec, SequenceSpec):
+        return f"sequences of at most {spec.steps} steps of {spec.features} values"
+    colour = "grey" if spec.channels == 1 else "RGB"
+    return f"pictures of any size, brought to {spec.height} x {spec.width} {colour}"
 
 
 def _quality(quality: dict) -> list[str]:

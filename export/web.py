@@ -20,8 +20,11 @@ from pathlib import Path
 from edge.errors import UserError
 from edge.files import write_error
 from edge.install.signature import SIGNATURE
-from edge.manifest import MANIFEST, Manifest, read_entry, read_manifest
+from edge.manifest import MANIFEST, Manifest, SequenceSpec, read_entry, read_manifest
 from export.web_app import WebError, built, cache
+
+_CHECKS = "Checks parts for defects with this device's camera, offline."
+_DRAWS = "Draws what a model has learnt, by sliders, offline."
 
 
 def export_web(bundle, site, say=print) -> None:
@@ -34,6 +37,8 @@ def export_web(bundle, site, say=print) -> None:
     """
     site = Path(site)
     manifest = read_manifest(bundle)
+    if isinstance(manifest.input, SequenceSpec):
+        raise WebError("a site shows pictures; the bundle is of a model of sequences")
     files = {entry.file: read_entry(bundle, entry) for entry in manifest.entries()}
     files[MANIFEST] = (Path(bundle) / MANIFEST).read_bytes()
     with contextlib.suppress(FileNotFoundError):
@@ -47,7 +52,7 @@ def export_web(bundle, site, say=print) -> None:
         (stage / "bundle").mkdir()
         for name, content in files.items():
             (stage / "bundle" / name).write_bytes(content)
-        (stage / "app.webmanifest").write_text(_app_manifest(manifest.name), encoding="utf-8")
+        (stage / "app.webmanifest").write_text(_app_manifest(manifest), encoding="utf-8")
         _list_files(stage, _first(manifest))
         _put_in_place(stage, site)
     except OSError as error:
@@ -65,8 +70,9 @@ def _check_place(site: Path) -> None:
         raise WebError(f"{site} holds something that is no site; choose another or an empty folder")
 
 
-def _app_manifest(name: str) -> str:
+def _app_manifest(manifest: Manifest) -> str:
     """The web app manifest: what makes a browser offer to install the site."""
+    judges = "detector" in manifest.graphs
     icons = [
         {"src": f"icon-{size}.png", "sizes": f"{size}x{size}", "type": "image/png", "purpose": use}
         for size in (192, 512)
@@ -74,9 +80,9 @@ def _app_manifest(name: str) -> str:
     ]
     return json.dumps(
         {
-            "name": f"{name}: check parts",
-            "short_name": name,
-            "description": "Checks parts for defects with this device's camera, offline.",
+            "name": f"{manifest.name}: {'check parts' if judges else 'explore'}",
+            "short_name": manifest.name,
+            "description": _CHECKS if judges else _DRAWS,
             "id": "./",
             "start_url": "./",
             "scope": "./",
@@ -90,9 +96,10 @@ def _app_manifest(name: str) -> str:
 
 
 def _first(manifest: Manifest) -> set:
-    """Files of the bundle that a page needs to start: the detector that it prefers."""
-    detectors = manifest.graphs["detector"]
-    best = detectors.get("int8") or next(iter(detectors.values()))
+    """Files of the bundle that a page needs to start: the graph that it shows first."""
+    judges = "detector" in manifest.graphs
+    graphs = manifest.graphs["detector" if judges else "decoder"]
+    best = graphs.get("int8" if judges else "float32") or next(iter(graphs.values()))
     return {f"bundle/{MANIFEST}", f"bundle/{best.entry.file}"}
 
 

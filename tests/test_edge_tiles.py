@@ -116,6 +116,7 @@ def tiled(wide, tmp_path_factory):
     return out
 
 
+@pytest.mark.slow
 def test_keras_and_the_device_agree_on_large_pictures(tiled, wide):
     run = Run.open(tiled / "run")
     detector, splits = run.load_detector(), run.load_splits()
@@ -134,6 +135,7 @@ def test_keras_and_the_device_agree_on_large_pictures(tiled, wide):
     assert detector.reconstruct(splits.test.take([0, 1])).shape == (2, 48, 96, 1)
 
 
+@pytest.mark.slow
 def test_the_command_line_takes_pictures_of_any_size(tiled, wide, tmp_path):
     paths = [wide / "test" / "good" / "000.png", wide / "test" / "stain" / "000.png"]
     done = run_python(
@@ -148,6 +150,7 @@ def test_the_command_line_takes_pictures_of_any_size(tiled, wide, tmp_path):
     run_python("-m", "edge", "selftest", tiled / "bundle")
 
 
+@pytest.mark.slow
 def test_memory_does_not_grow_with_the_picture(tiled):
     """One tile at a time: the graph is never given more."""
     seen = []

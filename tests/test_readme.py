@@ -14,6 +14,7 @@ from export import web
 READMES = {path: (ROOT / path).read_text() for path in ("README.md", "edge/README.md")}
 README = READMES["README.md"]
 ALL = "\n".join(READMES.values())
+HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
 SHELL = "\n".join(re.findall(r"```sh\n(.*?)```", ALL, re.S))
 COMMANDS = sorted(
     (module, re.split(r"[#|>]", arguments)[0].strip())
@@ -47,10 +48,13 @@ def test_every_command_is_mentioned(module):
 
 @pytest.mark.parametrize("path", READMES)
 def test_links_lead_somewhere(path):
-    links = re.findall(r"\]\(([^)]+)\)", READMES[path])
+    text = READMES[path]
+    links = re.findall(r"\]\(([^)]+)\)", text)
     assert links
+    headings = {re.sub(r"[^\w -]", "", h).lower().replace(" ", "-") for h in HEADING.findall(text)}
     for link in links:
-        assert (ROOT / path).parent.joinpath(link).exists(), link
+        file, _, heading = link.partition("#")
+        assert (ROOT / path).parent.joinpath(file).exists() if file else heading in headings, link
 
 
 def test_the_two_commands_of_the_beginning():

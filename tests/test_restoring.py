@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from vae_tf import networks
 from vae_tf.augment import Augmentation
 from vae_tf.data.surfaces_render import render
 from vae_tf.defects import damage
+from vae_tf.head import discrepancy_head
 from vae_tf.restoring import RestoringVAE, head_loss
 
 SHAPE = (32, 32, 1)
@@ -107,7 +107,7 @@ def test_pairs_are_refused(good):
 
 @pytest.mark.parametrize("shape", [(16, 16, 1), (28, 28, 1), (40, 24, 3), (67, 129, 1)])
 def test_a_head_for_every_size(shape):
-    head = networks.discrepancy_head(shape, seed=0)
+    head = discrepancy_head(shape, seed=0)
     seen = head(tf.zeros((2, *shape[:2], 2 * shape[2])))
     step = 1 if min(shape[:2]) <= 48 else 2
     assert seen["logits"].shape == (2, -(-shape[0] // step), -(-shape[1] // step), 1)

@@ -257,7 +257,7 @@ def test_active_units_are_those_that_vary():
 def test_collapse_is_said_once_and_health_passes_in_silence():
     keras.utils.set_random_seed(1)
     x = waves(64)
-    vae = small_vae(beta=1e3)
+    vae = small_vae(beta=1e3, neck=16)
     watch = CollapseWarning(patience=2)
     with pytest.warns(UserWarning, match="Posterior collapse: 0 of 4 latents are active") as caught:
         vae.fit(x, epochs=14, batch_size=8, verbose=0, callbacks=[watch])

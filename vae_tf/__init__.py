@@ -20,6 +20,7 @@ _HOMES = {
     "Detector": "vae_tf.detector",
     "Run": "vae_tf.run",
     "RestoringVAE": "vae_tf.restoring",
+    "explore": "vae_tf.uses.sliders",
     "load_data": "vae_tf.data",
     "load_test": "vae_tf.data",
 }
@@ -31,6 +32,7 @@ __all__ = [
     "RestoringVAE",
     "Run",
     "__version__",
+    "explore",
     "load_data",
     "load_test",
 ]
@@ -41,6 +43,7 @@ if TYPE_CHECKING:
     from vae_tf.detector import Detector
     from vae_tf.restoring import RestoringVAE
     from vae_tf.run import Run
+    from vae_tf.uses.sliders import explore
     from vae_tf.vae import VAE
 
 

@@ -10,8 +10,9 @@ import sys
 
 from edge.errors import UserError
 from edge.files import write_atomically
-from vae_tf.config import OBJECTIVES, PRESETS, Config, DataConfig
+from vae_tf.config import LIKELIHOODS, MODELS, OBJECTIVES, PRESETS, Config, DataConfig
 from vae_tf.quiet import quiet
+from vae_tf.uses.commands import add_commands
 
 
 def main(arguments=None) -> int:
@@ -65,6 +66,7 @@ def _parser() -> argparse.ArgumentParser:
     evaluate.add_argument("--data-dir", metavar="DIR", help="of TFDS; default: the run's")
     evaluate.add_argument("--normal-class", metavar="K", help="default: the run's")
     evaluate.set_defaults(run=_evaluate)
+    add_commands(commands)
     return parser
 
 
@@ -101,7 +103,10 @@ def _add_training_options(parser) -> None:
         help="what keeps a good part good: mirror, flip, rotation=DEGREES, shift=SHARE, "
         "brightness=SPREAD, comma-separated, or none; default: auto, told by the pictures",
     )
-    group.add_argument("--likelihood", choices=("gaussian", "bernoulli"))
+    group.add_argument("--likelihood", choices=LIKELIHOODS, help="of a pixel (gaussian)")
+    group.add_argument(
+        "--sigma", type=float, help="of a gaussian: where it starts, or what it stays (0.3)"
+    )
     group.add_argument("--latent-dim", type=int, metavar="N")
     group.add_argument("--beta", type=float, help="weight of the KL (1)")
     group.add_argument("--batch-size", type=int, metavar="N")
@@ -109,6 +114,26 @@ def _add_training_options(parser) -> None:
     group.add_argument("--learning-rate", type=float, metavar="R")
     group.add_argument("--false-alarm-rate", type=float, metavar="R", help="default: 0.01")
     group.add_argument("--seed", type=int)
+    group = parser.add_argument_group("the family", "models that only generate")
+    group.add_argument(
+        "--model",
+        choices=MODELS,
+        help="conditional: told the class; adversarial: a discriminator in place of the KL; "
+        "importance: the IWAE bound; ladder: latents on three levels; recurrent: sequences of a "
+        ".npz; denoising: undoes --damage; default: vae",
+    )
+    group.add_argument("--warm-up", type=int, metavar="STEPS", help="beta (or capacity) rises")
+    group.add_argument("--cycles", type=int, metavar="N", help="beta rises so many times")
+    group.add_argument(
+        "--free-bits", type=float, metavar="NATS", help="of KL that a latent has free"
+    )
+    group.add_argument("--capacity", type=float, metavar="NATS", help="the KL is drawn to")
+    group.add_argument("--samples", type=int, metavar="N", help="draws of an importance model (5)")
+    group.add_argument(
+        "--damage",
+        metavar="LIST",
+        help="of a denoising model: noise=SIGMA (0.3), blur=PIXELS, photo=AGE, missing=SHARE",
+    )
 
 
 def _size(text: str) -> tuple[int, int]:
@@ -128,7 +153,10 @@ def _train(options) -> int:
         from vae_tf.train import train
 
     train(config, options.out, options.resume, say=say)
-    say(f"next: python -m vae_tf evaluate {options.out} {options.data}")
+    if config.has_detector:
+        say(f"next: python -m vae_tf evaluate {options.out} {options.data}")
+    else:
+        say(f"next: python -m vae_tf generate {options.out} OUT.png")
     say(f"      python -m export {options.out} OUT")
     print(options.out)
     return 0
@@ -150,6 +178,9 @@ def _config(options) -> Config:
         options.preset,
         **chosen("likelihood", "latent_dim", "beta", "batch_size", "steps", "learning_rate"),
         **chosen("objective", "augmentation", "false_alarm_rate", "seed"),
+        **chosen(
+            "model", "sigma", "warm_up", "cycles", "free_bits", "capacity", "samples", "damage"
+        ),
     )
 
 

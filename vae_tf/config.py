@@ -18,6 +18,15 @@ _FEW = 1000  # pictures, for which a preset's steps are meant
 _BATCH, _LARGE_BATCH, _MANY = 8, 16, 2000
 _MOST_TIMES = 3.0  # that many steps for many pictures
 OBJECTIVES = ("restore", "plain")
+MODELS = (
+    *("vae", "conditional", "adversarial", "importance", "ladder", "recurrent"),
+    "denoising",
+)
+_DAMAGE = "noise=0.3"
+LIKELIHOODS = (
+    *("gaussian", "gaussian-fixed", "gaussian-pixel"),
+    *("bernoulli", "discretised-logistic"),
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,7 +51,14 @@ class DataConfig:
 class Config:
     """Everything that decides a run besides the pictures themselves.
 
-    objective: "restore" trains `RestoringVAE` to find defects; "plain" a `VAE` alone.
+    objective: "restore" trains `RestoringVAE` to find defects; "plain" a model of the family alone.
+    model: which one, see `vae_tf.family`; only "vae" has a detector besides.
+    likelihood: see `vae_tf.likelihoods`. sigma: of its Gaussian ones; None for their default.
+    warm_up: steps in which beta rises to its weight, or capacity to its nats; 0 for none.
+    cycles: of beta over the whole training, in place of a warm-up; 0 for none.
+    free_bits: nats that each latent has for nothing. capacity: nats that the KL is drawn to.
+    samples: draws of an importance-weighted model.
+    damage: what a denoising model learns to undo, see `uses.damages.Damage.parse`.
     batch_size: pictures a step; None for 8, or 16 where there are 2,000 to train on.
     steps: optimiser steps; those of the preset are meant for batches of 8 and are more where there
         are many pictures, see `planned_steps`.
@@ -56,6 +72,14 @@ class Config:
     likelihood: str = "gaussian"
     latent_dim: int = 64
     beta: float = 1.0
+    model: str = "vae"
+    sigma: float | None = None
+    warm_up: int = 0
+    cycles: int = 0
+    free_bits: float = 0.0
+    capacity: float | None = None
+    samples: int = 5
+    damage: str | None = None
     batch_size: int | None = None
     steps: int = 4000
     learning_rate: float = 3e-3
@@ -70,9 +94,13 @@ class Config:
             raise UserError(
                 f"expected an objective of {', '.join(OBJECTIVES)}, got {self.objective!r}"
             )
-        if self.likelihood not in ("gaussian", "bernoulli"):
-            raise UserError(f"expected a likelihood gaussian or bernoulli, got {self.likelihood!r}")
-        for name in ("latent_dim", "batch_size", "steps"):
+        for name, known in {"likelihood": LIKELIHOODS, "model": MODELS}.items():
+            if getattr(self, name) not in known:
+                raise UserError(
+                    f"expected a {name} of {', '.join(known)}, got {getattr(self, name)!r}"
+                )
+        self._check_family()
+        for name in ("latent_dim", "batch_size", "steps", "samples"):
             if getattr(self, name) is not None and getattr(self, name) < 1:
                 raise UserError(f"expected {name} of at least 1, got {getattr(self, name)}")
         for name in ("learning_rate", "beta"):
@@ -87,12 +115,68 @@ class Config:
         if not 0 <= self.seed < 2**31:
             raise UserError(f"expected a seed from 0 to 2^31 - 1, got {self.seed}")
 
+    def _check_family(self) -> None:
+        """Raises: UserError where options do not go together."""
+        if self.model != "vae" and self.objective != "plain":
+            raise UserError(
+                f"a {self.model} model is trained with the objective plain, got {self.objective!r}"
+            )
+        if self.model != "vae" and self.data.tile is not None:
+            raise UserError(f"a {self.model} model sees a picture whole; leave --tile out")
+        for name in ("warm_up", "cycles", "free_bits"):
+            if not 0 <= getattr(self, name) < float("inf"):
+                raise UserError(f"expected {name} of 0 or more, got {getattr(self, name)}")
+        if self.capacity is not None and not 0 <= self.capacity < float("inf"):
+            raise UserError(f"expected capacity of 0 or more, got {self.capacity}")
+        if (self.damage is not None) != (self.model == "denoising"):
+            raise UserError(f"a {self.model} model and damage {self.damage!r} do not go together")
+        if self.damage is not None:
+            from vae_tf.uses.damages import Damage  # needs TensorFlow
+
+            Damage.parse(self.damage)
+        if self.sigma is not None:
+            if not self.likelihood.startswith("gaussian"):
+                raise UserError(f"a {self.likelihood} likelihood has no sigma; leave it out")
+            if not 0.05 <= self.sigma < float("inf"):
+                raise UserError(f"expected sigma of at least 0.05, got {self.sigma}")
+        if self.warm_up and self.cycles:
+            raise UserError("expected a warm-up or cycles of beta, got both")
+        if self.cycles and self.capacity is not None:
+            raise UserError("expected a capacity or cycles of beta, got both")
+        if self.model == "importance" and (
+            self.beta != 1 or self.warm_up or self.cycles or self.free_bits or self.capacity
+        ):
+            raise UserError(
+                "an importance model has no KL to weigh; leave beta, warm-up, cycles, free bits "
+                "and capacity out"
+            )
+        if self.model == "adversarial" and (self.free_bits or self.capacity is not None):
+            raise UserError(
+                "an adversarial model has no KL to weigh; leave free bits and capacity out"
+            )
+
+    @property
+    def has_detector(self) -> bool:
+        """Whether the run ends with a detector and a threshold, or generates alone."""
+        return self.model == "vae"
+
+    @property
+    def scheduled(self) -> bool:
+        """Whether the loss is weighed otherwise from one epoch to the next."""
+        return bool(self.warm_up or self.cycles)
+
     @classmethod
     def for_preset(cls, data: DataConfig, preset: str = "standard", **changes) -> Config:
         """A preset's values, with those of `changes` that are not None in their place."""
         if preset not in PRESETS:
             raise UserError(f"expected a preset of {', '.join(PRESETS)}, got {preset!r}")
         chosen = {**PRESETS[preset], **{k: v for k, v in changes.items() if v is not None}}
+        if "damage" in chosen:
+            chosen.setdefault("model", "denoising")
+        if chosen.get("model") == "denoising":
+            chosen.setdefault("damage", _DAMAGE)
+        if chosen.get("model", "vae") != "vae":
+            chosen.setdefault("objective", "plain")
         return cls(data=data, preset=preset, **chosen)
 
     def planned_batch(self, pictures: int) -> int:

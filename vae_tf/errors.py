@@ -15,6 +15,10 @@ class RunError(UserError):
     """A run directory that is missing, damaged, or does not fit what was asked of it."""
 
 
+class ArgumentError(UserError, ValueError):
+    """An argument out of range: a ValueError in Python, one line and status 2 on a command line."""
+
+
 def file_error(error) -> OSError:
     """What TensorFlow, whose files raise no OSError, says of a file. error: tf.errors.OpError."""
     full = error.error_code == 8  # RESOURCE_EXHAUSTED; its name would cost importing TensorFlow

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import keras
+import tensorflow as tf
 from keras import ops
 
 
@@ -29,14 +30,18 @@ class Sampling(keras.layers.Layer):
 
         Args:
             inputs: `(z_mean, z_log_var)`, each (B, latent).
-            seed: int for a draw that leaves the layer's own generator untouched.
+            seed: int, or int32 tensor (2,), for a draw that leaves the layer's own generator
+                untouched.
 
         Returns:
             (B, latent).
         """
         z_mean, z_log_var = inputs
-        seed = self.seed_generator if seed is None else seed
-        eps = keras.random.normal(ops.shape(z_mean), dtype=z_mean.dtype, seed=seed)
+        if tf.is_tensor(seed):  # as in a loop within a graph, which Keras has no seeds for
+            eps = tf.random.stateless_normal(tf.shape(z_mean), seed, dtype=z_mean.dtype)
+        else:
+            seed = self.seed_generator if seed is None else seed
+            eps = keras.random.normal(ops.shape(z_mean), dtype=z_mean.dtype, seed=seed)
         return z_mean + ops.exp(0.5 * z_log_var) * eps
 
     def compute_output_shape(self, input_shape):

@@ -12,12 +12,13 @@ import keras
 import tensorflow as tf
 from keras import ops
 
-from vae_tf import networks
 from vae_tf.augment import Augmentation, augment
 from vae_tf.defects import damage
+from vae_tf.head import discrepancy_head
 from vae_tf.vae import VAE
 
 CLEAN = 0.15  # share of training pictures without a synthetic defect
+NECK = 16  # enough to restore good parts by; a wider one makes the device's graph larger
 _VALIDATION = 2**31 - 1  # in place of the number of the step
 _DAMAGED_WEIGHT = 3.0  # of a damaged pixel of a small defect, against a good one
 
@@ -32,7 +33,7 @@ class RestoringVAE(VAE):
         encoder, decoder, likelihood, beta, seed: as for `VAE`, for pictures (H, W, C).
         head: `keras.Model` from (B, H, W, 2 C), the picture and its reconstruction, to a dict of
             `logits`, (B, h, w, 1), `means` and `maxima`, (B, F), and `places`, (B, h, w, P); see
-            `networks.discrepancy_head`.
+            `head.discrepancy_head`.
         augmentation: an `Augmentation`, what keeps a good picture good.
     """
 
@@ -50,16 +51,17 @@ class RestoringVAE(VAE):
         likelihood="gaussian",
         widths=None,
         seed=None,
+        neck=NECK,
         dropout=0.0,
         **kwargs,
     ):
         """A convolutional one for (H, W, C) pictures; arguments as for `VAE.for_pictures`.
 
-        dropout: in the head, see `networks.discrepancy_head`.
+        dropout: in the head, see `head.discrepancy_head`.
         """
-        head = networks.discrepancy_head(shape, dropout, None if seed is None else seed + 2)
+        head = discrepancy_head(shape, dropout, None if seed is None else seed + 2)
         return super().for_pictures(
-            shape, latent_dim, likelihood, widths, seed=seed, head=head, **kwargs
+            shape, latent_dim, likelihood, widths, seed, neck, head=head, **kwargs
         )
 
     @property
@@ -101,7 +103,7 @@ class RestoringVAE(VAE):
         return head_loss(seen["logits"], weight)
 
     def _loss_and_metrics(self, data, training):
-        x, target = self._unpacked(data)
+        x, target, _ = self._unpacked(data)
         if target is not None:
             raise ValueError(
                 "RestoringVAE takes good pictures alone and damages them itself: call `fit(x)`. "

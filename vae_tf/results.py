@@ -26,11 +26,17 @@ def plot_training(run: Run, vae, pictures: Pictures) -> None:
     """Writes loss.png, reconstructions.png (of `pictures`) and samples.png to the run's plots/."""
     folder = run.folder / "plots"
     make_folder(folder)
-    images = pictures.batch(np.arange(min(_SHOWN, len(pictures))))
     plots.save_figure(plots.loss_curves(run.history()), folder / "loss.png")
-    reconstructed = _uint8(vae.reconstruct(images))
+    if len(vae.data_shape) != 3:  # of sequences there is no picture to show
+        return
+    rows = np.arange(min(_SHOWN, len(pictures)))
+    images = pictures.batch(rows)
+    told = () if pictures.classes is None else (pictures.classes[rows],)
+    reconstructed = _uint8(vae.reconstruct(images, *told))
     plots.save_figure(plots.reconstructions(images, reconstructed), folder / "reconstructions.png")
-    samples = _uint8(vae.sample(4 * _SHOWN, seed=run.config.seed))
+    count = 4 * _SHOWN
+    label = np.arange(count) % vae.labels if vae.labels else None
+    samples = _uint8(vae.sample(count, seed=run.config.seed, label=label))
     plots.save_figure(plots.picture_grid(samples), folder / "samples.png")
 
 

@@ -10,7 +10,8 @@
     calibration.json    the Keras model's threshold and the scores that set it
     plots/, tensorboard/
 
-A run is finished once calibration.json is there: it is written last.
+A run is finished once calibration.json is there: it is written last. A model that only generates
+has neither detector nor threshold, and its run is finished once model.keras is there.
 """
 
 from __future__ import annotations
@@ -21,12 +22,14 @@ import io
 import json
 import platform
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
 
 from edge.calibration import Calibration
 from edge.files import write_atomically, write_error
+from edge.manifest import SequenceSpec
 from edge.preprocess import InputSpec
 from vae_tf.config import Config
 from vae_tf.errors import RunError
@@ -41,10 +44,10 @@ class Run:
 
     folder: Path
     config: Config
-    spec: InputSpec
+    spec: Any  # `InputSpec`, or of a recurrent model `SequenceSpec`
 
     @classmethod
-    def create(cls, folder, config: Config, spec: InputSpec) -> Run:
+    def create(cls, folder, config: Config, spec) -> Run:
         """Makes the directory. Raises: RunError where one with a run in it is there already."""
         cls.require_none(folder)
         folder = Path(folder)
@@ -92,7 +95,9 @@ class Run:
                     f"{folder} has run format {record['format']}, this version reads {FORMAT}; "
                     "update the program, or train again"
                 )
-            return cls(folder, Config.from_dict(record["config"]), InputSpec(**record["input"]))
+            config = Config.from_dict(record["config"])
+            spec = SequenceSpec if config.model == "recurrent" else InputSpec
+            return cls(folder, config, spec(**record["input"]))
         except (KeyError, TypeError) as error:
             raise RunError(f"{path} lacks or misstates a field: {error!r}") from None
 
@@ -104,7 +109,24 @@ class Run:
     @property
     def finished(self) -> bool:
         """Whether training and calibration have ended."""
-        return (self.folder / "calibration.json").exists()
+        last = "calibration.json" if self.config.has_detector else "model.keras"
+        return (self.folder / last).exists()
+
+    def require_finished(self) -> None:
+        """Raises: RunError where training has not ended."""
+        if not self.finished:
+            raise RunError(
+                f"{self.folder} is not finished; "
+                "go on with `python -m vae_tf train DATA RUN --resume`"
+            )
+
+    @property
+    def class_names(self) -> list[str] | None:
+        """What the classes of a conditional model are called, in the order of their numbers."""
+        try:
+            return json.loads((self.folder / "splits.json").read_bytes()).get("classes")
+        except (OSError, ValueError, AttributeError):
+            return None
 
     def write(self, name: str, content: bytes) -> None:
         """Writes a file of the run, whole or not at all."""
@@ -128,7 +150,8 @@ class Run:
 
     def load_vae(self):
         """The trained `VAE`. Raises: RunError where training has not ended or it is damaged."""
-        import vae_tf.restoring  # noqa: F401, registers the classes that the file names
+        import vae_tf.family  # registers the classes that the file names
+        import vae_tf.restoring  # noqa: F401
         from vae_tf.vae import VAE
 
         path = self.folder / "model.keras"
@@ -162,12 +185,13 @@ class Run:
         from vae_tf.detector import Detector
         from vae_tf.scores import make_score
 
-        vae = self.load_vae()
-        if not self.finished:
+        if not self.config.has_detector:
             raise RunError(
-                f"{self.folder} is not finished; "
-                "go on with `python -m vae_tf train DATA RUN --resume`"
+                f"{self.folder} has no detector: it was trained with --model {self.config.model}, "
+                "to generate; train without --model to find defects"
             )
+        vae = self.load_vae()
+        self.require_finished()
         try:
             record = json.loads((self.folder / "calibration.json").read_bytes())
             with np.load(self.folder / "detector.npz", allow_pickle=False) as arrays:
@@ -182,9 +206,12 @@ class Run:
         Raises: RunError where they are missing or damaged.
         """
         from vae_tf.data.saved import load_saved
+        from vae_tf.data.sequences import load_saved_sequences
 
         try:
             record = json.loads((self.folder / "splits.json").read_bytes())
+            if self.config.model == "recurrent":
+                return load_saved_sequences(self.data_folder, record)
             return load_saved(self.data_folder, record)
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
             raise RunError(

@@ -10,16 +10,15 @@ import keras
 import tensorflow as tf
 
 from edge.files import write_error
-from edge.preprocess import InputSpec
-from vae_tf.augment import Augmentation, suggest
+from vae_tf.building import built, model_shape, schedules
 from vae_tf.callbacks import CollapseWarning
 from vae_tf.checkpoint import Checkpoint
 from vae_tf.config import Config
-from vae_tf.data import Pictures, Splits, load_data
+from vae_tf.data import Splits, load_data
+from vae_tf.data.sequences import SequenceSplits, load_sequences
 from vae_tf.detector import Detector
 from vae_tf.errors import RunError, file_error
 from vae_tf.progress import ProgressBar
-from vae_tf.restoring import RestoringVAE
 from vae_tf.results import plot_training
 from vae_tf.run import Run
 from vae_tf.vae import VAE
@@ -28,7 +27,6 @@ from vae_tf.vae import VAE
 # validation and early stopping.
 _STEPS_PER_EPOCH = 50
 _STEPS_PER_EXECUTION = 10
-_DROPOUT, _FEW = 0.1, 500  # in the head, where there are at most so many pictures
 _WARM_UP = 100  # steps in which the learning rate rises
 
 
@@ -59,19 +57,35 @@ def train(config: Config, folder, resume: bool = False, callbacks=(), say=print)
         say(line)
     run.write("splits.json", json.dumps(splits.to_json(), indent=1).encode())
     vae = fit(run, splits, callbacks, say)
+    if not config.has_detector:
+        _plot(run, vae, splits)
+        run.save_vae(vae)
+        return run
     detector = Detector(vae).fit(splits.train, splits.validation)
     detector.calibrate(splits.calibration, run.config.false_alarm_rate)
     run.save_vae(vae)
-    shown = splits.validation if len(splits.validation) else splits.train
-    plot_training(run, vae, shown.tiles(_model_shape(run.config, splits.spec)))
+    _plot(run, vae, splits)
     run.save_detector(detector)
     say(f"threshold {detector.calibrated.threshold:.4g}: {detector.calibrated.note}")
     return run
 
 
-def load_splits(config: Config, cache_dir, spec=None) -> Splits:
+def _plot(run: Run, vae: VAE, splits) -> None:
+    shown = splits.validation if len(splits.validation) else splits.train
+    plot_training(run, vae, shown.tiles(model_shape(run.config, splits.spec)))
+
+
+def load_splits(config: Config, cache_dir, spec=None) -> Splits | SequenceSplits:
     """The pictures of a config, split as it says. spec: the model's input, where it is fixed."""
     data = config.data
+    if config.model == "recurrent":
+        return load_sequences(
+            data.source,
+            calibration=data.calibration,
+            seed=config.seed,
+            limit=data.limit,
+            folder=cache_dir,
+        )
     return load_data(
         data.source,
         size=(spec.height, spec.width) if spec else data.size,
@@ -84,53 +98,21 @@ def load_splits(config: Config, cache_dir, spec=None) -> Splits:
         cache_dir=cache_dir,
         limit=data.limit,
         tile=data.tile,
+        by_class=config.model == "conditional",
     )
 
 
-def _splits_of(run: Run) -> Splits:
+def _splits_of(run: Run) -> Splits | SequenceSplits:
     """The splits that the run was begun with, whatever has become of their source since."""
     if (run.folder / "splits.json").exists():
         return run.load_splits()
     return load_splits(run.config, run.data_folder, run.spec)
 
 
-def build_vae(config: Config, shape: tuple[int, int, int], pictures: int, augmentation=None) -> VAE:
-    """An untrained VAE for pictures of `shape`, (H, W, C).
-
-    pictures: how many it will be trained on. augmentation: an `Augmentation`, where the objective
-        is to restore.
-    """
-    arguments = {
-        "latent_dim": config.latent_dim,
-        "likelihood": config.likelihood,
-        "beta": config.beta,
-        "seed": config.seed,
-    }
-    if config.objective == "restore":
-        return RestoringVAE.for_pictures(
-            shape, augmentation=augmentation, dropout=head_dropout(pictures), **arguments
-        )
-    return VAE.for_pictures(shape, **arguments)
-
-
-def head_dropout(pictures: int) -> float:
-    """Where pictures are few, each comes back often, and must not be learnt by heart."""
-    return _DROPOUT * min(1.0, (_FEW / pictures) ** 0.5)
-
-
-def _augmentation(config: Config, good: Pictures, say) -> Augmentation | None:
-    if config.objective != "restore":
-        return None
-    auto = config.augmentation == "auto"
-    chosen = suggest(good) if auto else Augmentation.parse(config.augmentation)
-    say(f"augmentation {chosen}{', told by the good pictures' if auto else ''}")
-    return chosen
-
-
-def fit(run: Run, splits: Splits, callbacks=(), say=print) -> VAE:
+def fit(run: Run, splits: Splits | SequenceSplits, callbacks=(), say=print) -> VAE:
     """Trains the run's VAE from its last checkpoint on; returns it with its best weights."""
     config = run.config
-    shape = _model_shape(config, splits.spec)
+    shape = model_shape(config, splits.spec)
     good, held_out = splits.train.tiles(shape), splits.validation.tiles(shape)
     batch = config.planned_batch(len(good))
     pass_steps = len(good) // batch
@@ -139,7 +121,7 @@ def fit(run: Run, splits: Splits, callbacks=(), say=print) -> VAE:
     steps = min(passes * pass_steps, planned)
     epochs = math.ceil(planned / steps)
 
-    vae = build_vae(config, shape, len(good), _augmentation(config, good, say))
+    vae = built(config, splits, shape, good, say)
     warm_up = min(_WARM_UP, epochs * steps // 10)
     schedule = keras.optimizers.schedules.CosineDecay(
         0.0, epochs * steps - warm_up, warmup_target=config.learning_rate, warmup_steps=warm_up
@@ -152,7 +134,10 @@ def fit(run: Run, splits: Splits, callbacks=(), say=print) -> VAE:
         run.folder / "history.csv",
         monitor,
         # A restoring VAE sees new defects all the time; what it learns last is not overfitting.
-        patience=None if config.objective == "restore" else max(5, math.ceil(epochs / 5)),
+        # Where the KL's weight changes, an early epoch's loss is low for that alone.
+        patience=None
+        if config.objective == "restore" or config.scheduled
+        else max(5, math.ceil(epochs / 5)),
     )
     checkpoint.restore(vae)
     say(f"{vae.count_params():,} weights; at most {epochs} epochs of {steps} steps of {batch}")
@@ -170,6 +155,7 @@ def fit(run: Run, splits: Splits, callbacks=(), say=print) -> VAE:
                 validation_data=held_out.dataset(batch, epochs=1) if len(held_out) else None,
                 callbacks=[
                     CollapseWarning(),
+                    *schedules(config, epochs * steps),
                     bar,
                     keras.callbacks.TensorBoard(str(run.folder / "tensorboard"), write_graph=False),
                     *callbacks,
@@ -190,12 +176,6 @@ def fit(run: Run, splits: Splits, callbacks=(), say=print) -> VAE:
         f"nats, {best['active_units']:.0f} of {vae.latent_dim} latents active"
     )
     return vae
-
-
-def _model_shape(config: Config, spec: InputSpec) -> tuple[int, int, int]:
-    """What the model takes, (H, W, C): the picture, or a tile of it."""
-    tile = config.data.tile or max(spec.height, spec.width)
-    return min(tile, spec.height), min(tile, spec.width), spec.channels
 
 
 def _divisor(steps: int) -> int:

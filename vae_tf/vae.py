@@ -2,9 +2,15 @@
 
 A `VAE` is an encoder, a decoder and a likelihood. Its loss is the negative ELBO in nats, summed
 over the pixels of a picture and averaged over the pictures of a batch.
+
+The family (`vae_tf.family`) builds on four steps: `infer` turns x into a posterior, `draw` draws a
+code from it and gives the terms of the ELBO, `params` runs the decoder, `_kl_penalty` weighs the
+KL.
 """
 
 from __future__ import annotations
+
+import math
 
 import keras
 import tensorflow as tf
@@ -12,6 +18,7 @@ from keras import ops
 
 from vae_tf import networks
 from vae_tf.callbacks import ActiveUnits
+from vae_tf.fitting import latents_of, other, short, written
 from vae_tf.layers import Sampling
 from vae_tf.likelihoods import resolve_likelihood
 
@@ -33,17 +40,35 @@ class VAE(keras.Model):
         decoder: `keras.Model` from z, (B, latent), to the likelihood's parameters.
         likelihood: a `Likelihood`, "gaussian" or "bernoulli".
         beta: weight of the KL (beta-VAE: Higgins et al. 2017). Kept as the variable `beta`, so a
-            callback may `assign` to it during training.
+            callback may `assign` to it during training, see `vae_tf.schedules`.
+        free_bits: nats of KL that each latent, on average over a batch, has for nothing (Kingma et
+            al., "Improved Variational Inference with Inverse Autoregressive Flow", 2016).
+        capacity: nats that the KL is drawn to, in place of 0 (Burgess et al., "Understanding
+            disentangling in beta-VAE", 2018). Kept as the variable `capacity`; None for none.
         seed: int for the noise in training; None follows `keras.utils.set_random_seed`.
 
     Raises:
         ValueError: the parts do not fit each other.
     """
 
-    def __init__(self, encoder, decoder, likelihood="gaussian", beta=1.0, seed=None, **kwargs):
+    #: Number of classes that the model is told of; None: it knows of none.
+    labels: int | None = None
+
+    def __init__(
+        self,
+        encoder,
+        decoder,
+        likelihood="gaussian",
+        beta=1.0,
+        seed=None,
+        free_bits=0.0,
+        capacity=None,
+        **kwargs,
+    ):
         super().__init__(**kwargs)
-        if not beta >= 0.0:
-            raise ValueError(f"`beta` must be 0 or more. Received: beta={beta}")
+        for name, value in {"beta": beta, "free_bits": free_bits, "capacity": capacity}.items():
+            if value is not None and not 0.0 <= value < math.inf:
+                raise ValueError(f"`{name}` must be 0 or more. Received: {name}={value}")
         self.encoder = encoder
         self.decoder = decoder
         self.likelihood = resolve_likelihood(likelihood)
@@ -52,13 +77,10 @@ class VAE(keras.Model):
         self.seed = seed
         self.sampling = Sampling(seed, name="sampling", dtype="float32")
         self.initial_beta = float(beta)
-        self.beta = self.add_weight(
-            name="beta",
-            shape=(),
-            initializer=keras.initializers.Constant(beta),
-            trainable=False,
-            dtype="float32",
-        )
+        self.beta = self._knob("beta", beta)
+        self.free_bits = float(free_bits)
+        self.initial_capacity = None if capacity is None else float(capacity)
+        self.capacity = None if capacity is None else self._knob("capacity", capacity)
         self.loss_tracker = keras.metrics.Mean(name="loss")
         self.reconstruction_tracker = keras.metrics.Mean(name="reconstruction")
         self.kl_tracker = keras.metrics.Mean(name="kl")
@@ -67,13 +89,20 @@ class VAE(keras.Model):
 
     @classmethod
     def for_pictures(
-        cls, shape, latent_dim=64, likelihood="gaussian", widths=None, seed=None, **kwargs
+        cls,
+        shape,
+        latent_dim=64,
+        likelihood="gaussian",
+        widths=None,
+        seed=None,
+        neck=None,
+        **kwargs,
     ):
         """A convolutional VAE for (H, W, C) pictures; arguments as for `networks.conv_encoder`."""
         likelihood = resolve_likelihood(likelihood)
-        encoder = networks.conv_encoder(shape, latent_dim, widths, seed=seed)
+        encoder = networks.conv_encoder(shape, latent_dim, widths, seed, neck)
         decoder = networks.conv_decoder(
-            shape, latent_dim, widths, likelihood.parameters, seed=_other(seed)
+            shape, latent_dim, widths, likelihood.parameters, other(seed), neck
         )
         return cls(encoder, decoder, likelihood=likelihood, seed=seed, **kwargs)
 
@@ -85,7 +114,7 @@ class VAE(keras.Model):
         likelihood = resolve_likelihood(likelihood)
         encoder = networks.dense_encoder(size, latent_dim, hidden, seed=seed)
         decoder = networks.dense_decoder(
-            size, latent_dim, hidden, likelihood.parameters, seed=_other(seed)
+            size, latent_dim, hidden, likelihood.parameters, seed=other(seed)
         )
         return cls(encoder, decoder, likelihood=likelihood, seed=seed, **kwargs)
 
@@ -94,29 +123,39 @@ class VAE(keras.Model):
         """Shape of one example, without the batch axis."""
         return tuple(self.encoder.input_shape[1:])
 
-    def encode(self, x, training=False):
-        """The posterior q(z | x): `(z_mean, z_log_var)`, each (B, latent) float32."""
-        posterior = self.encoder(self.to_units(x), training=training)
-        return tuple(ops.cast(posterior[name], "float32") for name in ("z_mean", "z_log_var"))
+    def encode(self, x, label=None, training=False):
+        """The posterior q(z | x): `(z_mean, z_log_var)`, each (B, latent) float32.
 
-    def decode(self, z):
+        label: of each x, a class from 0, int or (B,) int, where the model has `labels`; as in
+            every method that takes one.
+        """
+        x = self.to_units(x)
+        return self.codes(self.infer(x, self._given(label, x), training))
+
+    def decode(self, z, label=None):
         """The likelihood's mean for codes z, (B, latent): (B, ...) float32 in its units."""
-        return self.likelihood.mean(self.decoder(z, training=False))
+        z = ops.convert_to_tensor(z, dtype="float32")
+        return self._mean(self.params(z, self._given(label, z)))
 
-    def reconstruct(self, x):
+    def reconstruct(self, x, label=None):
         """`decode` of z_mean: deterministic, shaped like x, in the likelihood's units."""
-        return self(x, training=False)
+        return self._reconstruct(x, label, training=False)
 
     def call(self, x, training=False):
-        z_mean, _ = self.encode(x, training=training)
-        return self.likelihood.mean(self.decoder(z_mean, training=training))
+        return self._reconstruct(x, None, training)
 
-    def sample(self, n, seed=None):
+    def _reconstruct(self, x, label, training):
+        x = self.to_units(x)
+        given = self._given(label, x)
+        z_mean, _ = self.codes(self.infer(x, given, training))
+        return self._mean(self.params(z_mean, given, training))
+
+    def sample(self, n, seed=None, label=None):
         """Means of n draws from the prior, (n, ...) float32 in the likelihood's units."""
-        return self.decode(keras.random.normal((n, self.latent_dim), seed=seed))
+        return self.decode(keras.random.normal((n, self.latent_dim), seed=seed), label)
 
-    def elbo(self, x, samples=1, seed=None):
-        """Evidence lower bound of each example, in nats; beta plays no part.
+    def elbo(self, x, samples=1, seed=None, label=None):
+        """Evidence lower bound of each example, in nats; beta and free bits play no part.
 
         Args:
             x: (B, ...), uint8 or in the likelihood's units.
@@ -129,15 +168,15 @@ class VAE(keras.Model):
         if samples < 1:
             raise ValueError(f"`samples` must be 1 or more. Received: samples={samples}")
         x = self.to_units(x)
-        z_mean, z_log_var = self.encode(x)
-        log_prob = 0.0
+        given = self._given(label, x)
+        posterior = self.infer(x, given)
+        elbo = 0.0
         for i in range(samples):
-            z = self.sampling((z_mean, z_log_var), seed=None if seed is None else seed + i)
-            params = self.decoder(z, training=False)
-            log_prob += self.likelihood.log_prob(x, params) / samples
-        return log_prob - ops.sum(kl_divergence(z_mean, z_log_var), axis=-1)
+            terms = self.draw(x, posterior, given, seed=None if seed is None else seed + i)
+            elbo -= (terms["reconstruction"] + ops.sum(terms["kl"], axis=-1)) / samples
+        return elbo
 
-    def compute_terms(self, x, target=None, training=False):
+    def compute_terms(self, x, target=None, training=False, label=None):
         """The parts of the loss, one row an example.
 
         Args:
@@ -146,22 +185,68 @@ class VAE(keras.Model):
             training: whether batch norm uses, and learns from, the statistics of this batch.
 
         Returns:
-            dict of `reconstruction`, (B,) nats; `kl`, (B, latent) nats; `z_mean`, `z_log_var` and
-            `z`, each (B, latent); `params`, the decoder's output.
+            As `draw`.
         """
         x = self.to_units(x)
         target = x if target is None else self.to_units(target, "target")
-        z_mean, z_log_var = self.encode(x, training=training)
-        z = self.sampling((z_mean, z_log_var))
-        params = self.decoder(z, training=training)
+        given = self._given(label, x)
+        return self.draw(target, self.infer(x, given, training), given, training)
+
+    def infer(self, x, given=None, training=False):
+        """What `draw` draws from. x: in units. given: what `_given` made of the label."""
+        posterior = self.encoder(x, training=training)
+        return tuple(ops.cast(posterior[name], "float32") for name in ("z_mean", "z_log_var"))
+
+    def codes(self, posterior):
+        """`(z_mean, z_log_var)`, each (B, latent), of what `infer` gave."""
+        return posterior
+
+    def params(self, z, given=None, training=False):
+        """The decoder's output for codes z, (B, latent): the likelihood's parameters."""
+        return self.decoder(z, training=training)
+
+    def draw(self, target, posterior, given=None, training=False, seed=None):
+        """Draws one code for each example and says what it is worth.
+
+        Args:
+            target: (B, ...) in units. posterior: of `infer`. given, training: as there.
+            seed: as for `layers.Sampling`.
+
+        Returns:
+            dict of `reconstruction`, (B,), -log p(x | z) in nats; `kl`, (B, latent) nats; `z_mean`,
+            `z_log_var` and `z`, each (B, latent); `params`, the decoder's output.
+        """
+        z = self.sampling(posterior, seed=seed)
+        return self._terms(target, z, posterior, self.params(z, given, training))
+
+    def _terms(self, target, z, codes, params):
+        z_mean, z_log_var = codes
         return {
-            "reconstruction": -self.likelihood.log_prob(target, params),
+            "reconstruction": -self._log_prob(target, params),
             "kl": kl_divergence(z_mean, z_log_var),
             "z_mean": z_mean,
             "z_log_var": z_log_var,
             "z": z,
             "params": params,
         }
+
+    def _log_prob(self, target, params):
+        return self.likelihood.log_prob(target, params)
+
+    def _mean(self, params):
+        return self.likelihood.mean(params)
+
+    def _given(self, label, like):
+        """What encoder and decoder are told besides x or z, for a batch like `like`; here nothing.
+
+        Raises: ValueError where a label is given to a model that knows of none, or a wrong one.
+        """
+        if label is not None:
+            raise ValueError(
+                "`label` must be left out: this model was trained without labels (a "
+                f"ConditionalVAE takes them). Received: label={short(label)}"
+            )
+        return None
 
     def to_units(self, x, name="x"):
         """x as float32 in the likelihood's units: uint8 is divided by 255, floating point is kept.
@@ -173,7 +258,7 @@ class VAE(keras.Model):
         expected = (None, *self.data_shape)
         if not x.shape.is_compatible_with(expected):
             raise ValueError(
-                f"`{name}` must have shape {_written(expected)}, B examples at a time. "
+                f"`{name}` must have shape {written(expected)}, B examples at a time. "
                 f"Received: {name} of shape {tuple(x.shape)}"
             )
         dtype = keras.backend.standardize_dtype(x.dtype)
@@ -201,12 +286,12 @@ class VAE(keras.Model):
         return self.get_metrics_result()
 
     def _loss_and_metrics(self, data, training):
-        x, target = self._unpacked(data)
-        losses, _ = self._example_losses(x, target, training)
+        x, target, label = self._unpacked(data)
+        losses, _ = self._example_losses(x, target, training, label)
         return ops.mean(losses)
 
     def _unpacked(self, data):
-        """(x, target) of what `fit` hands over; target None where there is none."""
+        """(x, target, label) of what `fit` hands over; None in place of what there is not."""
         x, target, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
         if sample_weight is not None:
             raise ValueError("VAE does not support `sample_weight` or `class_weight`.")
@@ -214,18 +299,29 @@ class VAE(keras.Model):
             raise ValueError(
                 "VAE has its own loss and metrics: call `compile` without `loss` and `metrics`."
             )
-        return x, target
+        return x, target, None
 
-    def _example_losses(self, x, target, training):
+    def _example_losses(self, x, target, training, label=None):
         """The loss of each example, (B,) nats, and its terms; updates the metrics."""
-        terms = self.compute_terms(x, target, training)
-        kl = ops.sum(terms["kl"], axis=-1)
-        losses = terms["reconstruction"] + ops.convert_to_tensor(self.beta) * kl
+        terms = self.compute_terms(x, target, training, label)
+        losses = terms["reconstruction"] + self._kl_penalty(terms["kl"])
+        self._track(losses, terms)
+        return losses, terms
+
+    def _kl_penalty(self, kl):
+        """What the KL, (B, latent) nats, costs: (B,), or () where the batch shares it."""
+        if self.free_bits:
+            kl = ops.maximum(ops.mean(kl, axis=0), self.free_bits)
+        total = ops.sum(kl, axis=-1)
+        if self.capacity is not None:
+            total = ops.abs(ops.mean(total) - ops.convert_to_tensor(self.capacity))
+        return ops.convert_to_tensor(self.beta) * total
+
+    def _track(self, losses, terms):
         self.loss_tracker.update_state(losses)
         self.reconstruction_tracker.update_state(terms["reconstruction"])
-        self.kl_tracker.update_state(kl)
+        self.kl_tracker.update_state(ops.sum(terms["kl"], axis=-1))
         self.active_units.update_state(terms["z_mean"])
-        return losses, terms
 
     @property
     def metrics(self):
@@ -243,6 +339,8 @@ class VAE(keras.Model):
             "decoder": keras.saving.serialize_keras_object(self.decoder),
             "likelihood": keras.saving.serialize_keras_object(self.likelihood),
             "beta": self.initial_beta,
+            "free_bits": self.free_bits,
+            "capacity": self.initial_capacity,
             "seed": self.seed,
         }
 
@@ -254,40 +352,20 @@ class VAE(keras.Model):
         }
         return cls(**{**config, **parts})
 
+    def _knob(self, name, value):
+        """A scalar variable that training does not touch, but callbacks may."""
+        return self.add_weight(
+            name=name,
+            shape=(),
+            initializer=keras.initializers.Constant(value),
+            trainable=False,
+            dtype="float32",
+        )
+
     def _checked_latent_dim(self):
-        # `output_shape` forgets the names.
-        codes = self.encoder.compute_output_shape(self.encoder.input_shape)
-        if not isinstance(codes, dict) or not {"z_mean", "z_log_var"} <= codes.keys():
-            raise ValueError(
-                "`encoder` must return a dict of `z_mean` and `z_log_var`. "
-                f"Received: an encoder with output shape {codes}"
-            )
-        latent_dim = codes["z_mean"][-1]
-        if self.decoder.input_shape[1:] != (latent_dim,):
-            raise ValueError(
-                f"`decoder` must take z of shape (B, {latent_dim}), the encoder's. "
-                f"Received: a decoder with input shape {_written(self.decoder.input_shape)}"
-            )
-        *outer, channels = self.encoder.input_shape
-        expected = (*outer, channels * self.likelihood.parameters)
-        if self.decoder.output_shape != expected:
-            raise ValueError(
-                f"`decoder` must return shape {_written(expected)} for these other parts. "
-                f"Received: a decoder with output shape {_written(self.decoder.output_shape)}"
-            )
-        return latent_dim
+        return latents_of(self, self.encoder.input_shape, self.decoder.input_shape)
 
 
 def kl_divergence(z_mean, z_log_var):
     """KL(N(z_mean, exp(z_log_var)) || N(0, 1)) of each latent, in nats; shaped like z_mean."""
     return 0.5 * (ops.square(z_mean) + ops.exp(z_log_var) - 1.0 - z_log_var)
-
-
-def _other(seed):
-    """Another seed, so that encoder and decoder do not start from the same numbers."""
-    return None if seed is None else seed + 1
-
-
-def _written(shape):
-    """A shape as the docstrings write it: (B, 28, 28, 1)."""
-    return "(" + ", ".join("B" if side is None else str(side) for side in shape) + ")"

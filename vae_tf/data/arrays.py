@@ -31,16 +31,25 @@ class _Header(NamedTuple):
     dtype: np.dtype
 
 
-def train_part(path: Path, normal_class, limit: int | None) -> Part:
-    """The good pictures: all, or those that the labels call good. Raises: DataError."""
+def train_part(path: Path, normal_class, limit: int | None, by_class: bool = False) -> Part:
+    """The good pictures: all, or those that the labels call good. Raises: DataError.
+
+    by_class: every picture, its label as its kind.
+    """
     keys = _keys(path)
     x, y = ("x_train", "y_train") if "x_train" in keys else ("images", "labels")
-    kinds = _kinds(path, x, y, keys, normal_class)
-    rows = [i for i, kind in enumerate(kinds) if kind == GOOD]
-    return _part(path, "train", x, kinds, rows, None, limit, normal_class)
+    if by_class and y not in keys:
+        raise DataError(f"{path}: a model of classes needs labels; expected an array {y}")
+    kinds = _kinds(path, x, y, keys, normal_class, by_class)
+    rows = [i for i, kind in enumerate(kinds) if by_class or kind == GOOD]
+    return _part(
+        path, f"train{' by class' if by_class else ''}", x, kinds, rows, None, limit, normal_class
+    )
 
 
-def test_part(path: Path, normal_class, limit: int | None, required: bool) -> Part | None:
+def test_part(
+    path: Path, normal_class, limit: int | None, required: bool, by_class: bool = False
+) -> Part | None:
     """The test pictures: `x_test`, or `images`.
 
     Of `images`, `required` (a file given to be tested) takes every row, else (a file given to
@@ -49,9 +58,10 @@ def test_part(path: Path, normal_class, limit: int | None, required: bool) -> Pa
     """
     keys = _keys(path)
     if "x_test" in keys:
-        kinds = _kinds(path, "x_test", "y_test", keys, normal_class)
-        return _part(path, "test", "x_test", kinds, range(len(kinds)), None, limit, normal_class)
-    if "labels" not in keys or "images" not in keys:
+        kinds = _kinds(path, "x_test", "y_test", keys, normal_class, by_class)
+        part = f"test{' by class' if by_class else ''}"
+        return _part(path, part, "x_test", kinds, range(len(kinds)), None, limit, normal_class)
+    if by_class or "labels" not in keys or "images" not in keys:
         if not required:
             return None
         raise DataError(f"{path}: expected labels beside images, or x_test, to test on")
@@ -79,8 +89,10 @@ def _keys(path: Path) -> set[str]:
     return keys
 
 
-def _kinds(path: Path, x: str, y: str, keys: set[str], normal_class) -> list[str]:
-    """The kind of every row of `x`: "good", or what its label says."""
+def _kinds(
+    path: Path, x: str, y: str, keys: set[str], normal_class, by_class: bool = False
+) -> list[str]:
+    """The kind of every row of `x`: "good", or what its label says; always that, if `by_class`."""
     if x not in keys:
         raise DataError(f"{path}: expected an array {x}, found {', '.join(sorted(keys))}")
     count = _header(path, x).shape[0]
@@ -101,6 +113,8 @@ def _kinds(path: Path, x: str, y: str, keys: set[str], normal_class) -> list[str
     if labels.dtype.kind == "b":
         labels = labels.astype(np.uint8)
     words = [str(label) for label in labels]
+    if by_class:
+        return words
     if normal_class is not None:
         if str(normal_class) not in words:
             raise DataError(

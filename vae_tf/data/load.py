@@ -13,6 +13,8 @@ from edge.errors import PictureError
 from edge.preprocess import InputSpec
 from vae_tf.data import arrays, folder
 from vae_tf.data.cache import load_part
+from vae_tf.data.classes import by_class as classed
+from vae_tf.data.classes import class_names
 from vae_tf.data.duplicates import find_duplicates
 from vae_tf.data.parts import SAMPLE, Part
 from vae_tf.data.pictures import Pictures
@@ -31,6 +33,7 @@ class _Source(NamedTuple):
     name: str
     train: Callable[[int | None], Part]
     test: Callable[[int | None, bool], Part | None]
+    folder: bool = False
 
 
 def load_data(
@@ -46,6 +49,7 @@ def load_data(
     seed: int = 0,
     cache_dir: str | os.PathLike | None = None,
     limit: int | None = None,
+    by_class: bool = False,
 ) -> Splits:
     """Loads a source to train on and splits its good pictures.
 
@@ -61,12 +65,14 @@ def load_data(
     seed: of the split. limit: pictures at most of each part, evenly spaced or the first ones.
     cache_dir: folder where decoded pictures are kept for the next time. None: memory, or from
         256 MB on a temporary file.
+    by_class: every picture is good, whatever its class, and `Pictures.classes` says which that is:
+        of a TFDS set or .npz its label, of a folder its sub-folder.
     Raises: DataError, one line, for anything that the user can mend.
     """
     _check_limit(limit)
     chosen, given = _check_size(size), _check_channels(channels)
     longest = LONGER_SIDE if _check_tile(tile) is None else LONGER_SIDE_TILED
-    of = _open(source, data_dir, normal_class)
+    of = _open(source, data_dir, normal_class, by_class)
     part = of.train(limit)
     pictures, spec = load_part(
         part,
@@ -75,6 +81,11 @@ def load_data(
         cache_dir,
     )
     _require_any(of.name, pictures, "good")
+    names = None
+    if by_class:
+        names = class_names(of.name, pictures, of.folder)
+        skipped, pictures = pictures.skipped, classed(pictures, names)
+        pictures.skipped = skipped
     try:
         rows = split_good(pictures.names, group_by, calibration, seed, len(pictures.skipped))
     except DataError as error:
@@ -84,6 +95,8 @@ def load_data(
     test = _empty(spec)
     if test_part is not None:
         test = load_part(test_part, str(tuple(spec)), lambda: spec, cache_dir).pictures
+        if names:
+            test = classed(test, names)
     seen = pictures.take(np.concatenate(rows[:2]))
     return Splits(
         train=train,
@@ -97,6 +110,7 @@ def load_data(
         seed=seed,
         calibration_share=calibration,
         group_by=group_by,
+        class_names=names,
     )
 
 
@@ -126,12 +140,14 @@ def load_test(
     return pictures
 
 
-def _open(source: str | os.PathLike, data_dir, normal_class) -> _Source:
+def _open(source: str | os.PathLike, data_dir, normal_class, by_class: bool = False) -> _Source:
     name = os.fspath(source)
+    if by_class and normal_class is not None:
+        raise DataError(f"{name}: a normal class leaves one class; a model of classes needs all")
     if name.startswith("tfds:") or name.split("/")[0] == "surfaces":
         from vae_tf.data.tfds_source import TfdsSource  # slow to import, and folders do without
 
-        of = TfdsSource(name.removeprefix("tfds:"), data_dir, normal_class)
+        of = TfdsSource(name.removeprefix("tfds:"), data_dir, normal_class, by_class)
         return _Source(name, of.train_part, of.test_part)
     path = Path(name)
     if path.suffix.lower() == ".csv":
@@ -139,8 +155,8 @@ def _open(source: str | os.PathLike, data_dir, normal_class) -> _Source:
     if path.suffix.lower() == ".npz":
         return _Source(
             name,
-            lambda limit: arrays.train_part(path, normal_class, limit),
-            lambda limit, required: arrays.test_part(path, normal_class, limit, required),
+            lambda limit: arrays.train_part(path, normal_class, limit, by_class),
+            lambda limit, required: arrays.test_part(path, normal_class, limit, required, by_class),
         )
     if path.suffix.lower() in (".zip", ".tar", ".gz", ".tgz", ".7z", ".rar") and path.is_file():
         raise DataError(f"{name}: expected a folder of pictures, got an archive; unpack it first")
@@ -152,7 +168,8 @@ def _open(source: str | os.PathLike, data_dir, normal_class) -> _Source:
     return _Source(
         name,
         lambda limit: folder.train_part(path, limit),
-        lambda limit, required: folder.test_part(path, limit, required),
+        lambda limit, required: None if by_class else folder.test_part(path, limit, required),
+        folder=True,
     )
 
 

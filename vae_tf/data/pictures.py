@@ -76,6 +76,7 @@ class Pictures:
 
     images: uint8 (n, H, W, C): an array, or `Rows` of a file where it is on disk.
     names: of each picture, relative to its source. kinds: "good" or the kind of defect of each.
+    classes: int (n,), which class each is of, where the pictures were loaded by class, or None.
     masks: bool (n, H, W), True where defective, or None where the source has none. has_mask:
         bool (n,), False where a defective picture came without its mask, or None.
     skipped: (name, reason) of the files of the source that could not be read.
@@ -89,6 +90,7 @@ class Pictures:
         masks: np.ndarray | None = None,
         has_mask: np.ndarray | None = None,
         skipped: Sequence[tuple[str, str]] = (),
+        classes: np.ndarray | None = None,
     ):
         self.images = _lazily(images)
         self.names = list(names)
@@ -96,17 +98,19 @@ class Pictures:
         self.masks = None if masks is None else _lazily(masks)
         self.has_mask = has_mask
         self.skipped = list(skipped)
+        self.classes = classes
         self._source = images, masks, np.arange(len(self.names))
 
     def take(self, rows) -> Pictures:
         """The pictures at `rows`, integers (m,). On disk nothing is copied."""
         rows = np.asarray(rows, np.int64)
         images, masks, mine = self._source
-        chosen = Pictures.__new__(Pictures)
+        chosen = type(self).__new__(type(self))
         chosen.names = [self.names[i] for i in rows]
         chosen.kinds = [self.kinds[i] for i in rows]
         chosen.has_mask = None if self.has_mask is None else self.has_mask[rows]
         chosen.skipped = []
+        chosen.classes = None if self.classes is None else self.classes[rows]
         kept = mine[rows]
         if isinstance(images, np.memmap):
             chosen.images = Rows(images, kept)
@@ -155,7 +159,7 @@ class Pictures:
         epochs: int | None = None,
         drop_remainder: bool = False,
     ) -> tf.data.Dataset:
-        """Batches of uint8 (b, H, W, C) for training.
+        """Batches of uint8 (b, H, W, C) for training; with classes, pairs with int32 (b,).
 
         seed: shuffles; the order of an epoch is a function of seed and epoch alone, so a run that
             is resumed at an epoch sees the batches that it would have seen. None keeps the order.
@@ -189,11 +193,19 @@ class Pictures:
             return data.prefetch(tf.data.AUTOTUNE)
 
     def _gather(self):
+        if self.classes is not None:
+            classes = tf.constant(self.classes, tf.int32)
+            picture = self._gather_images()
+            return lambda rows: (picture(rows), tf.gather(classes, rows))
+        return self._gather_images()
+
+    def _gather_images(self):
         images = self.images
         if isinstance(images, Rows):
 
             def gather(rows: tf.Tensor) -> tf.Tensor:
-                batch = tf.numpy_function(images.__getitem__, [rows], tf.uint8, stateful=False)
+                kind = tf.as_dtype(images.dtype)
+                batch = tf.numpy_function(images.__getitem__, [rows], kind, stateful=False)
                 return tf.ensure_shape(batch, (rows.shape[0], *images.shape[1:]))
 
             return gather

@@ -6,6 +6,7 @@ import os
 
 from edge.preprocess import InputSpec
 from vae_tf.data.cache import Loaded, read_caches
+from vae_tf.data.classes import by_class
 from vae_tf.data.duplicates import DuplicateReport, Overlap
 from vae_tf.data.pictures import Pictures
 from vae_tf.data.splits import Splits
@@ -26,6 +27,9 @@ def load_saved(cache_dir: str | os.PathLike, record: dict) -> Splits:
     test = good.take([])
     if names["test"]:
         test = _holding(caches, names["test"], cache_dir)
+    classes = record.get("classes")
+    if classes:
+        good, test = by_class(good, classes), by_class(test, classes)
     return Splits(
         **{split: good.take([rows[n] for n in names[split]]) for split in _GOOD_SPLITS},
         test=test,
@@ -36,6 +40,7 @@ def load_saved(cache_dir: str | os.PathLike, record: dict) -> Splits:
         seed=record["seed"],
         calibration_share=record["calibration_share"],
         group_by=record["group_by"],
+        class_names=tuple(classes) if classes else None,
     )
 
 

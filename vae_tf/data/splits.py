@@ -31,7 +31,8 @@ class Splits:
     """A source, split. validation and test may be empty; test holds good and defective ones.
 
     spec: what all pictures were prepared to. skipped: (name, reason) of what could not be read.
-    duplicates: near-duplicates found across the splits.
+    duplicates: near-duplicates found across the splits. class_names: in the order of
+    `Pictures.classes`, where the pictures were loaded by class.
     """
 
     train: Pictures
@@ -45,6 +46,7 @@ class Splits:
     seed: int
     calibration_share: float
     group_by: str | None
+    class_names: tuple[str, ...] | None = None
 
     def to_json(self) -> dict:
         """What a run records: every name in every split, and how they came there."""
@@ -60,12 +62,15 @@ class Splits:
             },
             "skipped": self.skipped,
             "duplicates": self.duplicates.to_json(),
+            "classes": self.class_names and list(self.class_names),
         }
 
     def summary(self) -> list[str]:
         """Lines for a person."""
         spec = self.spec
         colour = "grey" if spec.channels == 1 else "RGB"
+        if self.class_names:
+            return self._summary_by_class()
         bad = int(self.test.labels.sum())
         lines = [
             f"{self.source}: {colour} pictures of {spec.height} x {spec.width} (height x width)",
@@ -74,6 +79,21 @@ class Splits:
             + (f", grouped by {self.group_by}" if self.group_by else ""),
             f"test pictures: {len(self.test) - bad} good, {bad} defective",
         ]
+        return lines + self._remarks()
+
+    def _summary_by_class(self) -> list[str]:
+        spec, names = self.spec, self.class_names or ()
+        colour = "grey" if spec.channels == 1 else "RGB"
+        return [
+            f"{self.source}: {colour} pictures of {spec.height} x {spec.width} (height x width)",
+            f"{len(names)} classes: {', '.join(names[:20])}{', ...' if len(names) > 20 else ''}",
+            f"pictures: {len(self.train)} to train, {len(self.validation)} to validate, "
+            f"{len(self.calibration)} to verify, {len(self.test)} to test",
+            *self._remarks(),
+        ]
+
+    def _remarks(self) -> list[str]:
+        lines = []
         if self.skipped:
             shown = "; ".join(f"{name} ({reason})" for name, reason in self.skipped[:3])
             more = f"; {len(self.skipped) - 3} more" if len(self.skipped) > 3 else ""

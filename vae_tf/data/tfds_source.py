@@ -105,9 +105,10 @@ class TfdsSource:
 
     normal_class: class (number or name) whose pictures are good, against the rest. None: the
         class named "good" where there is one, else every picture is good.
+    by_class: every picture is trained on, and its kind is the name of its class.
     """
 
-    def __init__(self, name: str, data_dir=None, normal_class=None):
+    def __init__(self, name: str, data_dir=None, normal_class=None, by_class: bool = False):
         self.name = name
         self.builder = open_builder(name, data_dir)
         features = self.builder.info.features
@@ -115,7 +116,10 @@ class TfdsSource:
         self.label = self._label_feature(features)
         self.masked = "mask" in features
         self.names = next((f for f in _NAME_FEATURES if f in features), None)
-        self.normal = self._normal(normal_class)
+        self.by_class = by_class
+        if by_class and self.label is None:
+            raise DataError(f"tfds:{name}: a model of classes needs labels; the set has none")
+        self.normal = None if by_class else self._normal(normal_class)
 
     def train_part(self, limit: int | None) -> Part:
         """The good pictures of the split train. Raises: DataError."""
@@ -188,7 +192,8 @@ class TfdsSource:
             return itertools.islice(self._entries(split, good_only), limit)
 
         return Part(
-            identity=f"tfds {self.builder.data_dir} {split} {self.normal} {good_only} {limit}",
+            identity=f"tfds {self.builder.data_dir} {split} {self.normal} {good_only} {limit}"
+            + (" by class" if self.by_class else ""),
             fingerprint=digest.hexdigest(),
             count=min(info.num_examples, limit or info.num_examples),
             entries=entries,
@@ -215,7 +220,7 @@ class TfdsSource:
                     name = f"{name}#{index}"
                 seen.add(name)
             kind = GOOD
-            if self.normal is not None and record[self.label] != self.normal:
+            if self.by_class or (self.normal is not None and record[self.label] != self.normal):
                 kind = names[record[self.label]]
             mask = partial(_decode_mask, record["mask"], name) if self.masked else None
             yield Entry(name, kind, partial(_decode_picture, record[self.image], name), mask)

@@ -20,7 +20,7 @@ _COARSE = 0.2  # of the shorter side of the head's map
 _SMALL = 1e-3  # beside the 1 that the square is on good pictures
 _EVEN_ODDS = 5.0  # the vector's weight where the map finds half of the synthetic defects
 _TRIED, _TRIED_AT_ONCE = 300, 16  # good pictures that are damaged to find out
-_PLACE_NOISE = 6.0 / INT8_STEPS  # of features that reach from 0 to 6, see `networks`
+_PLACE_NOISE = 6.0 / INT8_STEPS  # of features that reach from 0 to 6, see `blocks.conv_block`
 
 
 class Combined(Features):

@@ -1,6 +1,6 @@
 // Sliders over the latents, decoded as they move; two kept designs, and the way between them.
 
-import type { Precision } from "../core/manifest";
+import { classesOf, judges, type Precision } from "../core/manifest";
 import { byId, context, make, setText } from "./dom";
 import { between, difference, draw, spreads } from "./latents";
 import type { Model } from "./model";
@@ -17,6 +17,7 @@ const DESIGNS = 24;
 interface Design {
   id: number;
   z: number[];
+  label: number | null; // its class, where the model knows of any
 }
 
 export class Explore {
@@ -35,6 +36,8 @@ export class Explore {
   private wanted = false;
   private busy = false;
   private opened = false;
+  private readonly classes: string[];
+  private readonly label = byId<HTMLSelectElement>("class");
 
   constructor(private readonly model: Model) {
     const { decoder } = model.manifest.graphs;
@@ -45,6 +48,10 @@ export class Explore {
     this.designs = read<Design[]>(this.key) ?? [];
     this.z = new Float32Array(this.latents);
     this.spread = spreads([], this.latents);
+    this.classes = classesOf(model.manifest);
+    byId("class-row").hidden = !this.classes.length;
+    this.label.replaceChildren(...this.classes.map((text, i) => make("option", { value: i }, text)));
+    this.label.addEventListener("change", () => void this.draw());
     byId("random").addEventListener("click", () => this.set(draw(this.spread, this.codes)));
     byId("mean").addEventListener("click", () => this.set(new Float32Array(this.latents)));
     byId("keep").addEventListener("click", () => this.keep());
@@ -67,9 +74,11 @@ export class Explore {
     if (this.opened) return;
     this.opened = true;
     try {
-      this.codes = await this.model.engine.ask("codes", {});
+      const codes = await this.model.engine.ask("codes", {});
+      if (codes.length) this.z = codes[0].slice();
+      // Where it was trained to generate, codes follow the prior.
+      if (judges(this.model.manifest)) this.codes = codes;
       this.spread = spreads(this.codes, this.latents);
-      if (this.codes.length) this.z = this.codes[0].slice();
       await this.draw();
       this.order = await this.byEffect();
       this.layOut();
@@ -80,8 +89,13 @@ export class Explore {
     }
   }
 
-  private decode(z: Float32Array) {
-    return this.model.engine.ask("decode", { z, precision: this.precision });
+  private decode(z: Float32Array, label = this.told) {
+    return this.model.engine.ask("decode", { z, precision: this.precision, label });
+  }
+
+  /** The class that is drawn; null where the model knows of none. */
+  private get told(): number | null {
+    return this.classes.length ? Number(this.label.value) : null;
   }
 
   /** The latents, the one first that changes the picture most when it moves. */
@@ -145,8 +159,8 @@ export class Explore {
     }
   }
 
-  private async paint(canvas: HTMLCanvasElement, z: Float32Array): Promise<void> {
-    const { image, shape } = await this.decode(z.slice());
+  private async paint(canvas: HTMLCanvasElement, z: Float32Array, label = this.told): Promise<void> {
+    const { image, shape } = await this.decode(z.slice(), label);
     const [height, width] = shape;
     if (canvas.width !== width || canvas.height !== height) Object.assign(canvas, { width, height });
     context(canvas).putImageData(new ImageData(rgbaOf(image, width * height), width, height), 0, 0);
@@ -156,12 +170,12 @@ export class Explore {
     const bitmap = await readPicture(file);
     const picture = pixels(bitmap, [0, 0, bitmap.width, bitmap.height]);
     bitmap.close();
-    this.set(await this.model.engine.ask("encode", { picture, precision: this.precision }));
+    this.set(await this.model.engine.ask("encode", { picture, precision: this.precision, label: this.told }));
   }
 
   private async keep(): Promise<void> {
     const id = 1 + Math.max(0, ...this.designs.map((d) => d.id));
-    this.designs = [...this.designs, { id, z: Array.from(this.z) }].slice(-DESIGNS);
+    this.designs = [...this.designs, { id, z: Array.from(this.z), label: this.told }].slice(-DESIGNS);
     write(this.key, this.designs);
     // The newest two are the ones to morph between.
     this.chosen = this.designs.slice(-2).map((d) => d.id);
@@ -182,7 +196,7 @@ export class Explore {
 
   private async item(design: Design): Promise<HTMLElement> {
     const canvas = make("canvas", { "aria-hidden": "true" }) as HTMLCanvasElement;
-    await this.paint(canvas, Float32Array.from(design.z));
+    await this.paint(canvas, Float32Array.from(design.z), design.label);
     const pressed = String(this.chosen.includes(design.id));
     const name = `Design ${design.id}`;
     return make(
@@ -197,6 +211,7 @@ export class Explore {
     this.chosen = [...this.chosen.filter((id) => id !== design.id), design.id].slice(-2);
     byId<HTMLInputElement>("morph").value = "1";
     setText(byId("morph-value"), "100 %");
+    if (design.label !== null) this.label.value = String(design.label);
     this.set(Float32Array.from(design.z));
     void this.showDesigns();
   }

@@ -1,5 +1,6 @@
 // The page: a bundle, a camera, verdicts. Everything is computed here, and nothing is sent anywhere.
 
+import { judges } from "../core/manifest";
 import { Check } from "./check";
 import { cameraTools } from "./cameratools";
 import { byId, setText } from "./dom";
@@ -24,9 +25,15 @@ async function main(): Promise<void> {
   byId("state").dataset.state = "running";
   setText(byId("state-text"), "ready");
 
+  const explore = new Explore(model);
+  if (!judges(model.manifest)) {
+    document.body.classList.add("draws-only");
+    document.body.dataset.view = "explore";
+    await explore.open();
+    return keepOffline();
+  }
   const list = new List(await Records.open(), name);
   const check = new Check(model, panel, (judged) => list.add(judged));
-  const explore = new Explore(model);
   const go = tabs((view) => {
     if (view === "explore") void explore.open();
   });

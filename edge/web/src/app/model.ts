@@ -1,7 +1,7 @@
 // The loaded bundle, as all parts of the page see it: graphs in the worker, the threshold in force.
 
 import type { CalibrationRecord } from "../core/calibration";
-import { type Manifest, type Precision, precisions } from "../core/manifest";
+import { judges, type Manifest, type Precision, precisions } from "../core/manifest";
 import type { Picture } from "../core/preprocess";
 import { Engine } from "../engine/engine";
 import type { Verdict } from "../engine/runner";
@@ -26,6 +26,8 @@ export class Model extends EventTarget {
       fresh: read(FRESH) ?? false,
     });
     write(FRESH, null);
+    // Without a detector there is nothing to judge by, and nobody who asks for a precision.
+    if (!judges(manifest)) return new Model(engine, manifest, "float32", NO_CALIBRATION);
     const have = precisions(manifest);
     const precision = settings.precision && have.includes(settings.precision) ? settings.precision : have[0];
     await engine.ask("load", { precision });
@@ -61,6 +63,8 @@ export class Model extends EventTarget {
     this.dispatchEvent(new Event("change"));
   }
 }
+
+const NO_CALIBRATION: CalibrationRecord = { scores: [], rate: 0, threshold: 0, warn_threshold: 0, method: "" };
 
 function inForce(manifest: Manifest, precision: Precision): CalibrationRecord {
   return localCalibration(manifest.digest, precision) ?? manifest.calibration[precision]!;

@@ -45,20 +45,30 @@ export function compare(manifest: Manifest, precision: Precision, golden: Golden
     ["z_mean", graphOf(manifest, "encoder", precision).outputs.z_mean.step ?? 0],
     ["image", graphOf(manifest, "decoder", precision).outputs.image.step ?? 0],
   ];
-  const allowed = steps.map(([name, step]): [GoldenOutput, number] => {
-    const range = FLOAT_TOLERANCE * Math.max(1, largest(expected[name]));
-    return [name, int8 ? range + step + 2 * rms(expected[name], float[name]) : range];
-  });
+  const allowed = steps.map(([name, step]): [GoldenOutput, number] => [
+    name,
+    mayDiffer(expected[name], int8 ? { step, float: float[name] } : null),
+  ]);
   const ofMap = allowed[0][1];
   allowed.push(["score", int8 ? ofMap + 2 * rms(expected.score, float.score) : ofMap]);
   const differences: string[] = [];
   for (const [name, limit] of allowed) {
-    const difference = (int8 ? rms : largestDifference)(expected[name], got[name]);
+    const difference = differenceOf(expected[name], got[name], int8);
     if (!(difference <= limit)) {
       differences.push(`${name} differs by ${difference.toPrecision(3)}, allowed is ${limit.toPrecision(3)}`);
     }
   }
   return differences;
+}
+
+/** By how much outputs may differ. int8: the quantisation step, and what float32 gave; null for float32. */
+export function mayDiffer(expected: ArrayLike<number>, int8: { step: number; float: ArrayLike<number> } | null): number {
+  const range = FLOAT_TOLERANCE * Math.max(1, largest(expected));
+  return int8 ? range + int8.step + 2 * rms(expected, int8.float) : range;
+}
+
+export function differenceOf(expected: ArrayLike<number>, got: ArrayLike<number>, int8: boolean): number {
+  return (int8 ? rms : largestDifference)(expected, got);
 }
 
 function rgba({ shape, data }: Values): Picture {

@@ -6,6 +6,7 @@ export * from "./heatmap";
 export * from "./judgement";
 export * from "./manifest";
 export * from "./npz";
+export * from "./parts";
 export * from "./preprocess";
 export * from "./resize";
 export * from "./score";

@@ -35,7 +35,7 @@ export interface Manifest {
   name: string;
   created: string;
   input: InputSpec;
-  score: ScoreSpec;
+  score: ScoreSpec | null; // null without a detector: the bundle generates, and judges nothing
   graphs: Partial<Record<Role, Partial<Record<Precision, GraphEntry>>>>;
   calibration: Partial<Record<Precision, CalibrationRecord>>;
   files: Record<string, FileEntry>;
@@ -72,10 +72,22 @@ export function graphOf(manifest: Manifest, role: Role, precision: Precision): G
   throw new BundleError("missing", `The bundle has no ${role}.${precision}; it has ${have.sort().join(", ")}.`);
 }
 
+/** Whether pictures can be checked with it; else it only draws. */
+export function judges(manifest: Manifest): boolean {
+  return manifest.score !== null;
+}
+
 /** The precisions that pictures can be checked with, the best one first. */
 export function precisions(manifest: Manifest): Precision[] {
   const order: Precision[] = ["int8", "float32"];
   return order.filter((p) => manifest.graphs.detector?.[p] && manifest.calibration[p]);
+}
+
+/** The names of the classes that the decoder is told of; none where it knows of none. */
+export function classesOf(manifest: Manifest): string[] {
+  const decoder = Object.values(manifest.graphs.decoder ?? {})[0];
+  const names = manifest.made_from.classes;
+  return decoder && "label" in decoder.inputs && Array.isArray(names) ? names.map(String) : [];
 }
 
 type Json = Record<string, unknown>;
@@ -107,26 +119,31 @@ function fields(record: Json): Manifest {
   }
   const channels = number(input.channels, "input.channels");
   if (channels !== 1 && channels !== 3) throw new Error(`input.channels ${channels}`);
-  const score = exactly(record.score, "score", ["window", "top"], ["knees", "weights"]);
   const graphs = each(record.graphs, "graphs", (by, role) => each(by, role, graph));
-  if (!Object.keys(graphs.detector ?? {}).length) throw new Error("no detector among the graphs");
+  const detects = Object.keys(graphs.detector ?? {}).length > 0;
+  if (!detects && !Object.keys(graphs.decoder ?? {}).length) throw new Error("neither detector nor decoder among the graphs");
   return {
     digest: record.digest as string,
     name: text(record.name, "name"),
     created: text(record.created, "created"),
     input: { height: number(input.height, "input.height"), width: number(input.width, "input.width"), channels },
-    score: {
-      window: number(score.window, "score.window"),
-      top: number(score.top, "score.top"),
-      knees: each(score.knees ?? {}, "score.knees", number),
-      weights: each(score.weights ?? {}, "score.weights", number),
-    },
+    score: detects ? scoreSpec(record.score) : null,
     graphs: graphs as Manifest["graphs"],
     calibration: each(record.calibration, "calibration", calibration) as Manifest["calibration"],
     files: each(record.files, "files", (f, name) => entry(name, object(f, name))),
     quality: object(record.quality, "quality") as Manifest["quality"],
     made_from: object(record.made_from, "made_from"),
     made_with: object(record.made_with, "made_with"),
+  };
+}
+
+function scoreSpec(value: unknown): ScoreSpec {
+  const score = exactly(value, "score", ["window", "top"], ["knees", "weights"]);
+  return {
+    window: number(score.window, "score.window"),
+    top: number(score.top, "score.top"),
+    knees: each(score.knees ?? {}, "score.knees", number),
+    weights: each(score.weights ?? {}, "score.weights", number),
   };
 }
 

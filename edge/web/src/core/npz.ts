@@ -1,12 +1,12 @@
-// NumPy's .npz: a ZIP archive of .npy files. Only what `edge.golden` writes: uint8 and floats, in C
-// order, stored or deflated, no ZIP64.
+// NumPy's .npz: a ZIP archive of .npy files. Only what `edge.golden` and `edge.parts` write: uint8,
+// int32 and floats, in C order, stored or deflated, no ZIP64.
 
 export interface Values {
   shape: number[];
-  data: Uint8Array | Float32Array | Float64Array;
+  data: Uint8Array | Int32Array | Float32Array | Float64Array;
 }
 
-const TYPES = { "|u1": Uint8Array, "<f4": Float32Array, "<f8": Float64Array } as const;
+const TYPES = { "|u1": Uint8Array, "<i4": Int32Array, "<f4": Float32Array, "<f8": Float64Array } as const;
 
 /** The arrays by name. content: already verified against its hash. */
 export async function readNpz(content: Uint8Array): Promise<Map<string, Values>> {

@@ -22,19 +22,19 @@ export class Graph {
     return Array.from(details.shape);
   }
 
-  /** Runs the graph on one input. Returns: copies of its outputs by name. */
-  async run(name: string, values: Uint8Array | Float32Array): Promise<Record<string, Float32Array>> {
-    const input = new Tensor(values as TypedArray, this.inputShape(name));
+  /** Runs the graph on its inputs by name. Returns: copies of its outputs by name. */
+  async run(values: Record<string, Uint8Array | Int32Array | Float32Array>): Promise<Record<string, Float32Array>> {
+    const inputs: Record<string, Tensor> = {};
     let outputs: Record<string, Tensor> = {};
     try {
-      outputs = await this.model.run({ [name]: input });
+      for (const [name, array] of Object.entries(values)) inputs[name] = new Tensor(array as TypedArray, this.inputShape(name));
+      outputs = await this.model.run(inputs);
       return Object.fromEntries(
         Object.entries(outputs).map(([key, tensor]) => [key, tensor.toTypedArray() as Float32Array]),
       );
     } finally {
       // Tensors lie in the memory of the runtime, which no garbage collector sees.
-      input.delete();
-      for (const tensor of Object.values(outputs)) tensor.delete();
+      for (const tensor of [...Object.values(inputs), ...Object.values(outputs)]) tensor.delete();
     }
   }
 

@@ -14,10 +14,10 @@ export interface Questions {
   load: { ask: { precision: Precision }; answer: null };
   /** Judges a picture, whose pixels move to the worker. */
   check: { ask: { picture: Picture; calibration: CalibrationRecord }; answer: Verdict };
-  /** A picture from a code. Returns (height, width, channels) in [0, 1]. */
-  decode: { ask: { z: Float32Array; precision: Precision }; answer: { image: Float32Array; shape: number[] } };
+  /** A picture from a code, of a class where the decoder knows of any. Returns (height, width, channels) in [0, 1]. */
+  decode: { ask: { z: Float32Array; precision: Precision; label: number | null }; answer: { image: Float32Array; shape: number[] } };
   /** The code of a picture: z_mean of its first tile. */
-  encode: { ask: { picture: Picture; precision: Precision }; answer: Float32Array };
+  encode: { ask: { picture: Picture; precision: Precision; label: number | null }; answer: Float32Array };
   /** Codes of the golden pictures; none where the bundle has none. */
   codes: { ask: Record<string, never>; answer: Float32Array[] };
   selftest: { ask: Record<string, never>; answer: Line[] };

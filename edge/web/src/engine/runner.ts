@@ -5,7 +5,7 @@ import { type CalibrationRecord, label, type Label, pValue } from "../core/calib
 import { BundleError } from "../core/errors";
 import { graphOf, type Manifest, type Precision } from "../core/manifest";
 import { type Picture, preprocess } from "../core/preprocess";
-import { limit, MAP, type Outputs } from "../core/score";
+import { limit, MAP, type Outputs, type ScoreSpec } from "../core/score";
 import { judgeTiles, Tiling } from "../core/tiles";
 import { Graph } from "./graph";
 
@@ -26,6 +26,7 @@ export class Runner {
     readonly manifest: Manifest,
     readonly calibration: CalibrationRecord,
     private readonly graph: Graph,
+    private readonly spec: ScoreSpec,
     private readonly tiling: Tiling,
   ) {}
 
@@ -36,21 +37,20 @@ export class Runner {
     const graph = await Graph.load(await bundle.read(graphOf(manifest, "detector", precision)));
     const [, tileHeight, tileWidth] = graph.inputShape("image");
     const { height, width } = manifest.input;
-    return new Runner(manifest, calibration, graph, new Tiling(height, width, tileHeight, tileWidth));
+    return new Runner(manifest, calibration, graph, manifest.score!, new Tiling(height, width, tileHeight, tileWidth));
   }
 
   /** calibration: in place of the bundle's, where a threshold was set here. */
   async check(picture: Picture, calibration = this.calibration): Promise<Verdict> {
     const start = performance.now();
-    const { score: spec } = this.manifest;
     const outputs = await this.look(preprocess(picture, this.manifest.input));
-    const [heatmap, score] = judgeTiles(outputs, spec, this.tiling);
+    const [heatmap, score] = judgeTiles(outputs, this.spec, this.tiling);
     return {
       score,
       pValue: pValue(calibration, score),
       label: label(calibration, score),
       heatmap,
-      limit: limit(spec, calibration.threshold),
+      limit: limit(this.spec, calibration.threshold),
       reconstruction: this.joined(outputs, "reconstruction", this.manifest.input.channels),
       threshold: calibration.threshold,
       ms: performance.now() - start,
@@ -60,7 +60,7 @@ export class Runner {
   /** What the graph gives for each tile. prepared: of the input spec's shape. */
   async look(prepared: Uint8Array): Promise<Outputs[]> {
     const outputs: Outputs[] = [];
-    for (const tile of this.cut(prepared)) outputs.push(await this.graph.run("image", tile));
+    for (const tile of this.cut(prepared)) outputs.push(await this.graph.run({ image: tile }));
     return outputs;
   }
 
@@ -70,7 +70,7 @@ export class Runner {
 
   /** The score and the map as the graph gives it, for golden vectors. */
   judged(outputs: Outputs[]): { score: number; map: Float32Array } {
-    const [, score] = judgeTiles(outputs, this.manifest.score, this.tiling);
+    const [, score] = judgeTiles(outputs, this.spec, this.tiling);
     return { score, map: this.joined(outputs, MAP) };
   }
 

@@ -45,9 +45,9 @@ async function outputs(
       const { score, map } = runner.judged(await runner.look(prepared));
       got.score.push(score);
       append(got.anomaly_map, map);
-      append(got.z_mean, (await encoder.run("image", runner.cut(prepared)[0])).z_mean);
+      append(got.z_mean, (await encoder.run({ image: runner.cut(prepared)[0] })).z_mean);
     }
-    for (const code of z) append(got.image, (await decoder.run("z", code)).image);
+    for (const code of z) append(got.image, (await decoder.run({ z: code })).image);
     return got;
   } finally {
     for (const graph of [runner, encoder, decoder]) graph.delete();

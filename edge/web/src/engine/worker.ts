@@ -3,8 +3,10 @@
 
 import { Bundle } from "../core/bundle";
 import { GOLDEN, readGolden } from "../core/golden";
-import { graphOf, type Precision, type Role } from "../core/manifest";
+import { graphOf, judges, type Precision, type Role } from "../core/manifest";
+import { readParts, rows } from "../core/parts";
 import { preprocess } from "../core/preprocess";
+import { Tiling } from "../core/tiles";
 import { Graph } from "./graph";
 import type { Failure, Name, Question, Questions } from "./messages";
 import { loadRuntime, runtimeMemory } from "./runtime";
@@ -30,19 +32,23 @@ const answers: Answers = {
     return null;
   },
   check: ({ picture, calibration }) => runner!.check(picture, calibration),
-  async decode({ z, precision }) {
+  async decode({ z, precision, label }) {
     const decoder = await graph("decoder", precision);
-    const { image } = await decoder.run("z", z);
+    const { image } = await decoder.run({ z, ...told(label) });
     return { image, shape: graphOf(bundle.manifest, "decoder", precision).outputs.image.shape.slice(1) };
   },
-  async encode({ picture, precision }) {
+  async encode({ picture, precision, label }) {
     const encoder = await graph("encoder", precision);
-    const [first] = runner!.cut(preprocess(picture, bundle.manifest.input));
-    return (await encoder.run("image", first)).z_mean;
+    const { input } = bundle.manifest;
+    const [, height, width] = encoder.inputShape("image");
+    const [first] = new Tiling(input.height, input.width, height, width).cut(preprocess(picture, input), input.channels);
+    return (await encoder.run({ image: first, ...told(label) })).z_mean;
   },
   async codes() {
     const entry = bundle.manifest.files[GOLDEN];
-    return entry ? (await readGolden(await bundle.read(entry))).z : [];
+    if (!entry) return [];
+    const content = await bundle.read(entry);
+    return judges(bundle.manifest) ? (await readGolden(content)).z : rows((await readParts(content)).inputs.decoder!.z) as Float32Array[];
   },
   async selftest() {
     const lines: Line[] = [];
@@ -51,6 +57,8 @@ const answers: Answers = {
   },
   memory: async () => runtimeMemory(),
 };
+
+const told = (label: number | null): Record<string, Int32Array> => (label === null ? {} : { label: Int32Array.of(label) });
 
 async function graph(role: Role, precision: Precision): Promise<Graph> {
   const entry = graphOf(bundle.manifest, role, precision);
