@@ -92,7 +92,7 @@ def main() -> None:
     parser.add_argument("--data-dir", help="where TFDS data sets are")
     parser.add_argument("--out", type=Path, default=Path("out/collapse"))
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
-    parser.add_argument("--epochs", type=int, default=3)
+    parser.add_argument("--epochs", type=int, default=2)
     parser.add_argument("--steps", type=int, help="an epoch, for a try")
     parser.add_argument("--samples", type=int, default=50, help="of the NLL (50)")
     parser.add_argument("--test", type=int, default=10_000, help="test pictures (10,000)")
