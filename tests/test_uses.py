@@ -158,6 +158,22 @@ def test_samples_repeat_with_their_seed_and_differ_without(trained):
         generate(trained, 0)
 
 
+def test_a_temperature_makes_samples_alike(trained, conditional):
+    x, _ = bars(512)
+    mixture = LatentMixture.of(trained, x, components=1)
+    for of in (None, mixture):
+        spread = [
+            generate(trained, 64, seed=1, mixture=of, temperature=t).std(axis=0).mean()
+            for t in (0.0, 0.5, 1.0)
+        ]
+        assert spread[0] < 1e-6 < spread[1] < spread[2]
+    cold = generate(conditional, 6, seed=1, temperature=0.0)
+    np.testing.assert_allclose(cold[:3], cold[3:], atol=1e-6)
+    for temperature in (-0.1, 11.0, float("nan")):
+        with pytest.raises(ValueError, match="`temperature` must be from 0 to 10"):
+            generate(trained, 2, temperature=temperature)
+
+
 def test_the_mixture_finds_where_codes_are(trained):
     x, _ = bars(512)
     mixture = LatentMixture.of(trained, x, components=8)

@@ -47,7 +47,7 @@ def test_every_use_writes_a_picture_and_its_figures(name, tiny_run, tmp_path, ca
 
 
 def test_a_mixture_gives_other_samples(tiny_run, tmp_path, capsys):
-    for name, options in {"prior": (), "mixture": ("--mixture", 2)}.items():
+    for name, options in {"prior": ("--temperature", 0.9), "mixture": ("--mixture", 2)}.items():
         files = tmp_path / f"{name}.png", "--npy", tmp_path / f"{name}.npy"
         figures = told(capsys, "generate", tiny_run.folder, *files, "-n", 3, *options)
         assert figures["source"] == name

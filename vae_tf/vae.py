@@ -150,9 +150,13 @@ class VAE(keras.Model):
         z_mean, _ = self.codes(self.infer(x, given, training))
         return self._mean(self.params(z_mean, given, training))
 
-    def sample(self, n, seed=None, label=None):
-        """Means of n draws from the prior, (n, ...) float32 in the likelihood's units."""
-        return self.decode(keras.random.normal((n, self.latent_dim), seed=seed), label)
+    def sample(self, n, seed=None, label=None, temperature=1.0):
+        """Means of n draws from the prior, (n, ...) float32 in the likelihood's units.
+
+        temperature: of the draws' deviation; below 1 they are more typical and less various.
+        """
+        z = keras.random.normal((n, self.latent_dim), stddev=temperature, seed=seed)
+        return self.decode(z, label)
 
     def elbo(self, x, samples=1, seed=None, label=None):
         """Evidence lower bound of each example, in nats; beta and free bits play no part.

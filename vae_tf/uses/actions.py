@@ -33,7 +33,7 @@ def _generate(options) -> int:
     if options.mixture is not None:
         x, classes = subject.reference(label)
         mixture = LatentMixture.of(subject.vae, x, classes, options.mixture, options.seed)
-    x = generate(subject.vae, options.number, options.seed, label, mixture)
+    x = generate(subject.vae, options.number, options.seed, label, mixture, options.temperature)
     sheet.save_png(options.out, sheet.grid(sheet.tiles(x)))
     if options.npy:
         _save_array(options.npy, x)

@@ -49,6 +49,13 @@ def _generate_options(parser) -> None:
         metavar="K",
         help="draw codes from a mixture of K Gaussians (20) fitted to the training pictures' codes",
     )
+    parser.add_argument(
+        "--temperature",
+        type=float,
+        default=1.0,
+        metavar="T",
+        help="of the draws (1); below 1 they are more typical and less various",
+    )
     parser.add_argument("--npy", type=Path, metavar="FILE", help="write the samples as an array")
 
 

@@ -62,10 +62,10 @@ class LatentMixture:
         """The mixture of a model's aggregate posterior over data x, (n, ...)."""
         return cls.fit(draw(*encode(vae, x, label), seed=seed), components, seed)
 
-    def sample(self, n: int, seed=None) -> np.ndarray:
-        """n codes, float32 (n, latent)."""
+    def sample(self, n: int, seed=None, temperature: float = 1.0) -> np.ndarray:
+        """n codes, float32 (n, latent). temperature: of each Gaussian's deviation."""
         rng = np.random.default_rng(seed)
         chosen = rng.choice(len(self.weights), n, p=self.weights / self.weights.sum())
-        noise = rng.standard_normal((n, self.means.shape[1]))
+        noise = temperature * rng.standard_normal((n, self.means.shape[1]))
         z = self.means[chosen] + np.einsum("nij,nj->ni", self.factors[chosen], noise)
         return z.astype(np.float32)
