@@ -20,7 +20,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import keras
 
-from benchmarks.generative import Judge, load, trained_classifier, xla
+from benchmarks.generative import Judge, load, table, trained_classifier, xla
 from edge.files import write_atomically
 from vae_tf.likelihoods import Gaussian
 from vae_tf.schedules import CapacityRise, CyclicalAnnealing, WarmUp
@@ -76,17 +76,6 @@ def measured(name: str, data, judge: Judge, seed: int, options) -> dict:
     return record
 
 
-def table(records: list[dict]) -> str:
-    """Markdown: a line a remedy, means over seeds."""
-    titles = ["remedy", *(title for title, _, _ in COLUMNS)]
-    lines = ["| " + " | ".join(titles) + " |", "|---" * len(titles) + "|"]
-    for name in dict.fromkeys(record["remedy"] for record in records):
-        of = [record for record in records if record["remedy"] == name]
-        means = [form.format(sum(r[key] for r in of) / len(of)) for _, key, form in COLUMNS]
-        lines.append("| " + " | ".join([name, *means]) + " |")
-    return "\n".join(lines)
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data-dir", help="where TFDS data sets are")
@@ -107,8 +96,8 @@ def main() -> None:
     for seed in options.seeds:
         for name in remedies(1):
             records.append(measured(name, data, judge, seed, options))
-            print(table(records), file=sys.stderr)
-    print(table(records))
+            print(table(records, COLUMNS, "remedy"), file=sys.stderr)
+    print(table(records, COLUMNS, "remedy"))
 
 
 if __name__ == "__main__":

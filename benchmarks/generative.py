@@ -215,14 +215,14 @@ def rows_to_train(data, options) -> dict:
     return rows
 
 
-def table(records: list[dict]) -> str:
+def table(records: list[dict], columns=COLUMNS, line: str = "model") -> str:
     """Markdown: a line a model, mean and spread over seeds."""
-    titles = ["model", "seeds", *(title for title, _, _ in COLUMNS)]
+    titles = [line, "seeds", *(title for title, _, _ in columns)]
     lines = ["| " + " | ".join(titles) + " |", "|---" * len(titles) + "|"]
-    for name in dict.fromkeys(record["model"] for record in records):
-        of = [record for record in records if record["model"] == name]
+    for name in dict.fromkeys(record[line] for record in records):
+        of = [record for record in records if record[line] == name]
         cells = [name, str(len(of))]
-        for _, key, form in COLUMNS:
+        for _, key, form in columns:
             values = [record[key] for record in of]
             spread = f" ± {np.std(values, ddof=1):.2g}" if len(of) > 1 and key != "weights" else ""
             cells.append(form.format(np.mean(values)) + ("" if "%" in form else spread))
