@@ -37,6 +37,7 @@ from vae_tf.schedules import WarmUp
 from vae_tf.uses import codes, frechet, sheet
 from vae_tf.uses.embed import probe
 from vae_tf.uses.generate import generate
+from vae_tf.uses.interpolate import interpolate
 from vae_tf.uses.labelled import load_labelled
 from vae_tf.uses.mixture import LatentMixture
 from vae_tf.vae import VAE
@@ -255,6 +256,9 @@ def main() -> None:
             records.append(measured(name, train, judge, seed, options.out))
             print(table(records), file=sys.stderr)
     print(table(records))
+    if not options.only:
+        made = picture(data, options.out, options.seeds[0])
+        sheet.save_png(options.out / "samples.png", made)
     for record in records:
         if "as_labelled" in record:
             print(
@@ -266,7 +270,7 @@ def main() -> None:
 
 def measured(name: str, train, judge: Judge, seed: int, out: Path) -> dict:
     """The figures of one row and seed; trained where they are not in `out` yet."""
-    stem = f"{name.replace(', ', '-').replace(' ', '_')}-{seed}"
+    stem = _stem(name, seed)
     path = out / f"{stem}.json"
     if path.exists():
         return json.loads(path.read_bytes())
@@ -277,6 +281,26 @@ def measured(name: str, train, judge: Judge, seed: int, out: Path) -> dict:
     write_atomically(path, json.dumps(record, indent=1).encode())
     _say(f"{name}: {record}")
     return record
+
+
+def picture(data, out: Path, seed: int) -> np.ndarray:
+    """Samples of `ours` and of each class of `ours, conditional`, which are in OUT already."""
+    ours, conditional = (
+        keras.saving.load_model(out / f"{_stem(name, seed)}.keras")
+        for name in ("ours", "ours, conditional")
+    )
+    mixture = LatentMixture.of(ours, data["x_train"][:_PROBED], seed=seed)
+    rows = {
+        "from the prior": generate(ours, 10, seed),
+        "from a mixture": generate(ours, 10, seed, mixture=mixture),
+        "a class each": generate(conditional, 10, seed, np.arange(10), temperature=_COOL),
+        "between two": interpolate(ours, *codes.encode(ours, data["x_test"][:2])[0], 10),
+    }
+    return sheet.rows_of([sheet.tiles(x) for x in rows.values()], list(rows))
+
+
+def _stem(name: str, seed: int) -> str:
+    return f"{name.replace(', ', '-').replace(' ', '_')}-{seed}"
 
 
 def _say(line: str) -> None:
