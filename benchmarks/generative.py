@@ -58,6 +58,8 @@ COLUMNS = (
     ("weights", "weights", "{:,.0f}"),
 )
 
+_NO_SPREAD = ("speed", "weights")  # the machine's, or none
+
 
 class Judge:
     """Judges every model alike.
@@ -225,7 +227,9 @@ def table(records: list[dict], columns=COLUMNS, line: str = "model") -> str:
         cells = [name, str(len(of))]
         for _, key, form in columns:
             values = [record[key] for record in of]
-            spread = f" ± {np.std(values, ddof=1):.2g}" if len(of) > 1 and key != "weights" else ""
+            spread = (
+                f" ± {np.std(values, ddof=1):.2g}" if len(of) > 1 and key not in _NO_SPREAD else ""
+            )
             cells.append(form.format(np.mean(values)) + ("" if "%" in form else spread))
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines)
