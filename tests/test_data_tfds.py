@@ -75,6 +75,7 @@ def test_failed_download(tmp_path, monkeypatch):
         load_data("tfds:mnist", data_dir=tmp_path)
 
 
+@pytest.mark.slow
 def test_surfaces(tmp_path):
     splits = load_data("surfaces", data_dir=tmp_path, limit=60)
     assert splits.spec == (128, 128, 1, "stretch")

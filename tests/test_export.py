@@ -217,6 +217,7 @@ def earlier(exported, tmp_path):
     return shutil.copytree(exported[0] / "result", tmp_path / "out")
 
 
+@pytest.mark.slow
 def test_exporting_again_replaces_the_bundle(exported, earlier):
     before = read_manifest(earlier / "bundle")
     (earlier / "bundle" / "stale.txt").write_text("of the earlier bundle")
@@ -229,6 +230,7 @@ def test_exporting_again_replaces_the_bundle(exported, earlier):
     assert after.graphs == before.graphs
 
 
+@pytest.mark.slow
 def test_failed_verification_leaves_the_earlier_bundle(exported, earlier, capsys, monkeypatch):
     monkeypatch.setattr("export.verify.MAX_CODE_ERROR", -1)
     before = snapshot(earlier)

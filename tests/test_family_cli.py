@@ -50,11 +50,8 @@ def train(source, folder, model, *options):
     return vae_tf.__main__.main([str(a) for a in arguments])
 
 
-# One that is told something, and one of another kind of data; the others take long to say the same.
-EVERY = [
-    m if m in ("conditional", "recurrent") else pytest.param(m, marks=pytest.mark.slow)
-    for m in MODELS
-]
+# The one that is told something; the others take long to say the same.
+EVERY = [m if m == "conditional" else pytest.param(m, marks=pytest.mark.slow) for m in MODELS]
 
 
 @pytest.fixture(scope="module", params=EVERY)

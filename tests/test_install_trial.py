@@ -79,6 +79,7 @@ def test_a_trial_that_takes_too_much_memory_is_rejected(bundle_copy, store):
     assert line.startswith("the bundle failed its trial: ")
 
 
+@pytest.mark.slow
 def test_a_trial_ends_by_itself_where_nobody_waits_any_more(bundle_copy):
     call = [sys.executable, "-m", "edge.install.trial", bundle_copy, "2", "2048"]
     with_graph(bundle_copy, hanging_graph())

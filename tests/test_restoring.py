@@ -73,6 +73,7 @@ def test_what_it_says_does_not_depend_on_the_type_of_the_pictures(good):
     assert one["reconstruction"].shape == (3, *SHAPE)
 
 
+@pytest.mark.slow
 def test_it_is_saved_whole(good, tmp_path):
     vae = compiled(augmentation=Augmentation(shift=0.03, brightness=0.1))
     vae.fit(good[:16], batch_size=16, verbose=0)

@@ -176,6 +176,7 @@ def test_a_plain_vae_stops_early_and_keeps_the_best(tiny_run, tmp_path):
     assert (folder / "calibration.json").read_bytes() == before
 
 
+@pytest.mark.slow
 def test_a_restoring_vae_trains_to_the_end(tiny_run, tmp_path):
     spoiler = Spoiler(start=2, factor=1.05)
     config = tiny_config(tiny_run, objective="restore", steps=48 * 8)

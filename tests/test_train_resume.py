@@ -66,6 +66,7 @@ def test_killed_at_any_moment_it_ends_as_if_undisturbed(tiny_run, pictures, tmp_
     assert not list((folder / "checkpoint").glob(".*"))  # what the kills left is swept
 
 
+@pytest.mark.slow
 def test_goes_on_where_its_pictures_are_gone(tiny_run, pictures, tmp_path):
     source = shutil.copytree(pictures, tmp_path / "pictures")
     config = Run.open(tiny_run.folder).config
