@@ -5,7 +5,7 @@
 One net on Fashion-MNIST, one schedule; what changes is the remedy. The patient has a fixed sigma
 that is too large, which weighs the KL too heavily (Lucas et al., "Don't Blame the ELBO!", 2019).
 ELBO and NLL are of each model's own likelihood, so only rows of one sigma compare by them; error,
-active units, the classes' accuracy and the Frechet distance compare throughout.
+latents in use, the classes' accuracy and the Frechet distance compare throughout.
 """
 
 from __future__ import annotations
@@ -27,9 +27,10 @@ from vae_tf.schedules import CapacityRise, CyclicalAnnealing, WarmUp
 from vae_tf.uses.codes import latent_kl
 from vae_tf.vae import VAE
 
-_LATENT, _SIGMA, _BATCH = 32, 0.5, 64
+_LATENT, _SIGMA, _BATCH = 32, 1.0, 64
+_SILENT = 0.1  # nats of KL below which a latent says nothing worth hearing
 COLUMNS = (
-    ("active of 32", "active_units", "{:.0f}"),
+    ("latents of 32 in use", "used", "{:.0f}"),
     ("KL", "kl", "{:.1f}"),
     ("ELBO", "elbo", "{:.1f}"),
     ("NLL", "nll", "{:.1f}"),
@@ -70,8 +71,9 @@ def measured(name: str, data, judge: Judge, seed: int, options) -> dict:
     rate = keras.optimizers.schedules.CosineDecay(2e-3, total)
     vae.compile(keras.optimizers.Adam(rate), steps_per_execution=8, jit_compile=xla(False))
     vae.fit(x, epochs=options.epochs, batch_size=_BATCH, verbose=0, callbacks=callbacks)
-    kl = float(latent_kl(vae, data["x_test"]).sum())
-    record = {"remedy": name, "seed": seed, "kl": kl, **judge.figures(vae, seed)}
+    kl = latent_kl(vae, data["x_test"])
+    used = {"kl": float(kl.sum()), "used": int((kl > _SILENT).sum())}
+    record = {"remedy": name, "seed": seed, **used, **judge.figures(vae, seed)}
     write_atomically(path, json.dumps(record, indent=1).encode())
     return record
 
@@ -81,7 +83,7 @@ def main() -> None:
     parser.add_argument("--data-dir", help="where TFDS data sets are")
     parser.add_argument("--out", type=Path, default=Path("out/collapse"))
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
-    parser.add_argument("--epochs", type=int, default=2)
+    parser.add_argument("--epochs", type=int, default=1)
     parser.add_argument("--steps", type=int, help="an epoch, for a try")
     parser.add_argument("--samples", type=int, default=50, help="of the NLL (50)")
     parser.add_argument("--test", type=int, default=10_000, help="test pictures (10,000)")
