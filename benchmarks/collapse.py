@@ -85,7 +85,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument("--epochs", type=int, default=1)
     parser.add_argument("--steps", type=int, help="an epoch, for a try")
-    parser.add_argument("--samples", type=int, default=50, help="of the NLL (50)")
+    parser.add_argument("--samples", type=int, default=20, help="of the NLL (20)")
     parser.add_argument("--test", type=int, default=10_000, help="test pictures (10,000)")
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)

@@ -100,7 +100,9 @@ def _denoiser(data, damage: str, seed: int, options) -> DenoisingVAE:
 
 def _table(rows: list[dict], key: str, columns: dict[str, str]) -> str:
     """Markdown: a line for each value of `key`, means over seeds. columns: name -> format."""
-    lines = ["| " + " | ".join([key, *columns]) + " |", "|---" * (len(columns) + 1) + "|"]
+    titles = [key, *(name.replace("_", " ").replace("psnr", "PSNR") for name in columns)]
+    titles = [title.replace("ssim", "SSIM").replace("rmse", "RMSE") for title in titles]
+    lines = ["| " + " | ".join(titles) + " |", "|---" * len(titles) + "|"]
     for name in dict.fromkeys(row[key] for row in rows):
         of = [row for row in rows if row[key] == name]
         cells = [
