@@ -101,8 +101,13 @@ class Judge:
         }
         if told:
             wanted = np.arange(self.number) % vae.labels
-            for name, temperature in (("as_labelled", 1.0), ("as_labelled_cool", _COOL)):
-                made = generate(vae, self.number, seed, wanted, temperature=temperature)
+            ways = {
+                "as_labelled": {},
+                "as_labelled_mixture": {"mixture": mixture},
+                "as_labelled_cool": {"temperature": _COOL},
+            }
+            for name, way in ways.items():
+                made = generate(vae, self.number, seed, wanted, **way)
                 figures[name] = float((frechet.predicted(self.classifier, made) == wanted).mean())
             real = frechet.predicted(self.classifier, x) == y
             figures["real_as_labelled"] = float(real.mean())
@@ -267,8 +272,9 @@ def main() -> None:
         if "as_labelled" in record:
             print(
                 f"\n{record['model']}: the judge classifies {record['as_labelled']:.1%} of the "
-                f"samples as their label, {record['as_labelled_cool']:.1%} at a temperature of "
-                f"{_COOL}, {record['real_as_labelled']:.1%} of the real pictures."
+                f"prior's samples as their label, {record['as_labelled_cool']:.1%} at a "
+                f"temperature of {_COOL}, {record['as_labelled_mixture']:.1%} of the mixture's, "
+                f"{record['real_as_labelled']:.1%} of the real pictures."
             )
 
 
@@ -293,11 +299,13 @@ def picture(data, out: Path, seed: int) -> np.ndarray:
         keras.saving.load_model(out / f"{_stem(name, seed)}.keras")
         for name in ("ours", "ours, conditional")
     )
-    mixture = LatentMixture.of(ours, data["x_train"][:_PROBED], seed=seed)
+    x, y = data["x_train"][:_PROBED], data["y_train"][:_PROBED]
+    mixture = LatentMixture.of(ours, x, seed=seed)
+    of_classes = LatentMixture.of(conditional, x, y, seed=seed)
     rows = {
         "from the prior": generate(ours, 10, seed),
         "from a mixture": generate(ours, 10, seed, mixture=mixture),
-        "a class each": generate(conditional, 10, seed, np.arange(10), temperature=_COOL),
+        "a class each": generate(conditional, 10, seed, np.arange(10), of_classes),
         "between two": interpolate(ours, *codes.encode(ours, data["x_test"][:2])[0], 10),
     }
     return sheet.rows_of([sheet.tiles(x) for x in rows.values()], list(rows))

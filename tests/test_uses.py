@@ -192,6 +192,35 @@ def test_the_mixture_has_the_moments_of_its_codes(components, latents, seed):
     np.testing.assert_allclose(drawn.std(axis=0), z.std(axis=0), rtol=0.1)
 
 
+def test_each_class_is_drawn_from_its_own_codes(conditional):
+    x = bars(100)[0]
+    light = np.where(np.arange(100)[:, None, None, None] % 2, x, 255 - x)
+    classes = np.arange(100) % 2  # nothing is known of class 2
+    mixture = LatentMixture.of(conditional, light, classes, components=2)
+    z_mean = codes.encode(conditional, light, classes)[0]
+    for label in (0, 1):
+        drawn = mixture.sample(4000, 1, 0.0, np.full(4000, label))
+        others = mixture.means[mixture.labels != label]
+        assert not (drawn[:, None] == others.astype(np.float32)).all(axis=2).any()
+        np.testing.assert_allclose(
+            drawn.mean(axis=0), z_mean[classes == label].mean(axis=0), atol=0.6
+        )
+    for unknown in (None, 2):
+        drawn = mixture.sample(4000, 1, 0.0, unknown)
+        assert len(np.unique(drawn, axis=0)) == len(mixture.weights)
+    np.testing.assert_array_equal(
+        generate(conditional, 4, 3, [1, 0, 1, 0], mixture),
+        codes.decode(conditional, mixture.sample(4, 3, 1.0, [1, 0, 1, 0]), [1, 0, 1, 0]),
+    )
+
+
+def test_a_class_with_too_few_codes_is_drawn_from_all(conditional):
+    x = bars(40)[0]
+    classes = np.r_[np.zeros(38, int), 1, 1]
+    assert set(LatentMixture.of(conditional, x, classes).labels) == {0}
+    assert LatentMixture.of(conditional, x[:6], np.arange(6) % 3).labels is None
+
+
 def test_too_few_codes_for_a_mixture():
     with pytest.raises(ValueError, match="n above latent"):
         LatentMixture.fit(np.zeros((4, 4)))

@@ -38,7 +38,7 @@ def generate(
     count = getattr(vae, "labels", None)
     labels = labels_for(vae, np.arange(n) % count if label is None and count else label, n)
     if mixture is not None:
-        return decode(vae, mixture.sample(n, seed, temperature), labels)
+        return decode(vae, mixture.sample(n, seed, temperature, labels), labels)
     parts = []
     starts = range(0, n, AT_ONCE)
     seeds = np.random.SeedSequence(seed).generate_state(len(starts))

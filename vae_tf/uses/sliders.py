@@ -94,7 +94,7 @@ class Explorer:
         """A new design, from where codes of data lie where that is known, else from the prior."""
         rng = self._rng if seed is None else np.random.default_rng(seed)
         if self._mixture is not None:
-            return self.go(self._mixture.sample(1, rng)[0])
+            return self.go(self._mixture.sample(1, rng, label=self.label)[0])
         return self.go(rng.standard_normal(len(self.z)))
 
     def keep(self, end: int) -> None:
