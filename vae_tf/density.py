@@ -1,26 +1,33 @@
 """How usual a vector of features is among those of good pictures.
 
 One Gaussian over the features that a network has learnt from synthetic defects tells real defects
-apart that the network itself was not trained to mark (CutPaste: Li et al. 2021).
+apart that the network itself was not trained to mark (CutPaste: Li et al. 2021). Good pictures come
+in kinds, though, of which a Gaussian knows nothing; where there are many, it is their nearest kind
+that a picture is measured from, as it is the nearest good picture in PatchCore (Roth et al. 2022).
 """
 
 from __future__ import annotations
 
+import warnings
 from typing import NamedTuple
 
 import numpy as np
+from scipy.cluster.vq import kmeans2
 
 # Towards independent features of equal spread: few pictures, many features; and along directions in
 # which good pictures hardly vary, the noise of int8 would be all that is seen.
 _SHRINKAGE = 0.25
 _FOLDS = 5
+_OF_A_KIND, _KINDS = 16, 256  # pictures that a kind rests on; kinds at most
+_ROUNDS = 20  # of k-means
 
 
 class Density(NamedTuple):
     """A map under which the features of good pictures have about the same spread every way.
 
-    mean, scale: float32 (F,). matrix: float32 (F, F). `(features - mean) / scale @ matrix` has,
-    for a good picture, a length that varies by 1 or so from picture to picture: the Mahalanobis
+    mean, scale: float32 (F,). matrix: float32 (F, F). centres: float32 (K, F), of the kinds of good
+    pictures. `(features - mean) / scale @ matrix`, less the centre that is nearest to it, has, for
+    a good picture, a length that varies by 1 or so from picture to picture: the Mahalanobis
     distance, in units of its own spread. In two steps, as the first makes the features alike in
     range, without which int8 could not tell small ones from nothing.
     """
@@ -28,20 +35,28 @@ class Density(NamedTuple):
     mean: np.ndarray
     scale: np.ndarray
     matrix: np.ndarray
+    centres: np.ndarray
 
     @classmethod
     def of(cls, mean: np.ndarray, covariance: np.ndarray, noise: np.ndarray) -> Density:
-        """From a Gaussian: mean (F,), covariance (F, F). noise: (F,), see `fit_density`."""
+        """From a Gaussian: mean (F,), covariance (F, F). noise: (F,), see `fit_density`.
+
+        The mean is its only centre.
+        """
         scale = np.sqrt(np.diag(covariance) + np.square(noise) + 1e-12)
         correlation = covariance / np.outer(scale, scale)
         average = np.trace(correlation) / len(correlation)
         correlation *= 1 - _SHRINKAGE
         correlation.flat[:: len(correlation) + 1] += _SHRINKAGE * average + 1e-6
-        return cls(mean, scale, np.linalg.cholesky(np.linalg.inv(correlation)))
+        matrix = np.linalg.cholesky(np.linalg.inv(correlation))
+        return cls(mean, scale, matrix, np.zeros((1, len(mean))))
 
     def whitened(self, features: np.ndarray) -> np.ndarray:
-        """float (n, F) to the same."""
-        return (features - self.mean) / self.scale @ self.matrix
+        """float (n, F) to the same, each from its nearest centre."""
+        x = (features - self.mean) / self.scale @ self.matrix
+        # |x - c|^2 is least where x c - |c|^2 / 2 is most.
+        nearest = (x @ self.centres.T - np.square(self.centres).sum(axis=1) / 2).argmax(axis=-1)
+        return x - self.centres[nearest]
 
 
 def fit_density(
@@ -67,7 +82,7 @@ def fit_density(
         for fold in np.unique(folds):
             lengths[folds == fold] = _lengths(x[folds == fold], _fitted(x[folds != fold], noise))
     unit = spread(lengths)
-    whole = whole._replace(matrix=whole.matrix / unit)
+    whole = whole._replace(matrix=whole.matrix / unit, centres=whole.centres / unit)
     return Density(*(part.astype(np.float32) for part in whole)), lengths / unit
 
 
@@ -82,4 +97,18 @@ def _lengths(x: np.ndarray, density: Density) -> np.ndarray:
 
 
 def _fitted(x: np.ndarray, noise: np.ndarray) -> Density:
-    return Density.of(x.mean(axis=0), np.cov(x, rowvar=False, bias=True), noise)
+    gaussian = Density.of(x.mean(axis=0), np.cov(x, rowvar=False, bias=True), noise)
+    count = min(len(x) // _OF_A_KIND, _KINDS)
+    if count < 2:
+        return gaussian
+    return gaussian._replace(centres=_centres(gaussian.whitened(x), count))
+
+
+def _centres(x: np.ndarray, count: int) -> np.ndarray:
+    """Those of k-means, (count, F), of x, (n, F); the same each time."""
+    from sklearn.cluster import kmeans_plusplus  # takes a second to import
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # where rows are equal, some centres stay without any
+        start, _ = kmeans_plusplus(x, count, random_state=0)
+        return kmeans2(x, start, _ROUNDS, minit="matrix")[0]

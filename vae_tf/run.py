@@ -196,9 +196,15 @@ class Run:
             record = json.loads((self.folder / "calibration.json").read_bytes())
             with np.load(self.folder / "detector.npz", allow_pickle=False) as arrays:
                 by = make_score(vae, record["score"], dict(arrays))
-            return Detector(vae, by, Calibration(**record["calibration"]))
+            detector = Detector(vae, by, Calibration(**record["calibration"]))
         except Exception as error:  # zipfile, JSON and NumPy raise many kinds on damage
             raise RunError(f"{self.folder}: the detector's files are damaged ({error})") from None
+        if not by.ready:
+            raise RunError(
+                f"{self.folder}: its detector was fitted by an earlier version, which scored "
+                "otherwise; train again"
+            )
+        return detector
 
     def load_splits(self):
         """The run's `Splits`, from the decoded pictures that it keeps; the source may be gone.

@@ -11,7 +11,7 @@ from edge.score import ScoreSpec
 from vae_tf.data import Pictures
 
 BATCH = 32
-_FITTED = 2000  # good pictures that are enough to learn from
+_FITTED = 4000  # good pictures that are enough to learn from
 
 
 class Score:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import functools
-
 import numpy as np
 import tensorflow as tf
 
@@ -17,6 +15,9 @@ from vae_tf.scores.density import INT8_STEPS, Features, joined, knee
 _HEAD_TOP = 0.003  # share of the picture; a defect may be that small,
 _HEAD_TOP_PIXELS = 20  # but it takes some pixels of the head's map to outweigh noise
 _COARSE = 0.2  # of the shorter side of the head's map
+_GAUSSIAN = ("mean", "scale", "matrix")
+_MARKS = 2  # scales of the head's own; the map is the higher of them, and what follows adds to it:
+_UNUSUAL, _LIMIT = 0.5, 0.25  # for a spread of good pictures, and at most
 _SMALL = 1e-3  # beside the 1 that the square is on good pictures
 _EVEN_ODDS = 5.0  # the vector's weight where the map finds half of the synthetic defects
 _TRIED, _TRIED_AT_ONCE = 300, 16  # good pictures that are damaged to find out
@@ -26,26 +27,26 @@ _PLACE_NOISE = 6.0 / INT8_STEPS  # of features that reach from 0 to 6, see `bloc
 class Combined(Features):
     """What the head marks, and how unusual the picture is as a whole, to the head and the VAE.
 
-    A scratch stands out by a few high logits, a shadow by many that are a little high, and what the
-    head was never shown by features that no place of a good picture has. So the map is the highest
-    of the logits, of their means over a wide window, and of the features' Mahalanobis distance at
-    each place (PaDiM: Defard et al. 2021), each in units of how high good pictures reach.
+    A scratch stands out by a few high logits, a shadow by many that are a little high; so the map
+    is the higher of the logits and of their means over a wide window. What the head was never shown
+    stands out by features that no place of a good picture has: their Mahalanobis distance at each
+    place (PaDiM: Defard et al. 2021), over as wide a window, adds to it, up to a limit, as it tells
+    less surely and less sharply than logits. Each is in units of how high good pictures reach.
 
     arrays: besides those of the vector, "place_mean", "place_scale" and "place_matrix" of a
     `Density`; for the three scales "centres" and "units", (3,), of the heights of good pictures;
-    "lowest", below which the map is 0; "map_knee"; and "vector_weight", against the map: the less
-    surely the map finds synthetic defects on good pictures, the more the vector counts.
+    "limit", the most that features add; "lowest", below which the map is 0; "map_knee"; and
+    "vector_weight", against the map: the less surely the map finds synthetic defects on good
+    pictures, the more the vector counts.
     """
 
     name = "combined"
     has_map = True
-    # What the map is the highest of, and what a spread of good pictures weighs in it: features tell
-    # less surely than logits, and fill what these leave open.
-    scales: dict[str, float] = {"logits": 1.0, "coarse": 1.0, "unusual": 0.65}  # noqa: RUF012
+    scales: tuple[str, ...] = ("logits", "coarse", "unusual")
 
     @property
     def ready(self) -> bool:
-        return "map_knee" in self.arrays and super().ready
+        return {"map_knee", "limit"} <= self.arrays.keys() and super().ready
 
     @property
     def spec(self) -> ScoreSpec:
@@ -63,20 +64,18 @@ class Combined(Features):
     def fit(self, good: Pictures, held_out: Pictures | None = None) -> Score:
         self._fit_places(self._good(good))
         results, unseen = self._results(good, held_out)
-        scales = [joined(unseen or results, name) for name in self.scales]
-        heights = np.stack([self._heights(scale) for scale in scales])
+        scales = {name: joined(unseen or results, name) for name in self.scales}
+        heights = np.stack([self._heights(scale) for scale in scales.values()])
         centres = np.median(heights, axis=1)
-        units = np.array([spread(of) for of in heights]) / list(self.scales.values())
-        both = np.max([(s - c) / u for s, c, u in zip(scales, centres, units, strict=True)], axis=0)
-        reached = self._heights(both)
-        units *= spread(reached)
-        both /= spread(reached)
+        units = np.array([spread(of) for of in heights])
+        units[_MARKS:] /= _UNUSUAL
+        self._set(centres=centres, units=units, limit=_LIMIT)
+        reached = spread(self._heights(self._together(scales).numpy()))
+        self._set(units=units * reached, limit=_LIMIT / reached)
+        together = self._together(scales).numpy()
         # Low enough that the map keeps the order of all but the plainest pixels.
-        lowest = both.mean(dtype=np.float64) - 3 * both.std(dtype=np.float64)
-        self.arrays["centres"] = centres.astype(np.float32)
-        self.arrays["units"] = units.astype(np.float32)
-        self.arrays["lowest"] = np.array(lowest, np.float32)
-        self.arrays["map_knee"] = knee(self._heights(np.maximum(both - lowest, 0)))
+        lowest = together.mean(dtype=np.float64) - 3 * together.std(dtype=np.float64)
+        self._set(lowest=lowest, map_knee=knee(self._heights(np.maximum(together - lowest, 0))))
         self._fit_vectors(results, unseen)
         if self.vectors:
             self._fit_weight(self._good(held_out if held_out and unseen else good))
@@ -90,7 +89,7 @@ class Combined(Features):
             damaged = tf.constant(with_defects(batch, seed))
             found += (self._heights(self._highest(self._seen(damaged)).numpy()) > beyond).sum()
         odds = (found + 1) / (len(rows) - found + 1)
-        self.arrays["vector_weight"] = np.array(np.clip(_EVEN_ODDS / odds, 2.0, 10.0), np.float32)
+        self._set(vector_weight=np.clip(_EVEN_ODDS / odds, 2.0, 10.0))
 
     def outputs(self, image):
         seen = self._seen(image)
@@ -102,37 +101,42 @@ class Combined(Features):
 
     def _highest(self, seen: dict) -> tf.Tensor:
         """The map at the head's size, (B, h, w), non-negative."""
+        return tf.nn.relu(self._together(seen) - self.arrays["lowest"])
+
+    def _together(self, seen: dict) -> tf.Tensor:
+        """What the scales say together, (B, h, w), of what each says."""
         centres, units = self.arrays["centres"], self.arrays["units"]
         scales = [
             seen[name] * tf.constant(1 / units[i]) - tf.constant(centres[i] / units[i])
             for i, name in enumerate(self.scales)
         ]
-        return tf.nn.relu(functools.reduce(tf.maximum, scales) - self.arrays["lowest"])
+        together = tf.maximum(*scales[:_MARKS])
+        for adding in scales[_MARKS:]:
+            together += tf.minimum(adding, self.arrays["limit"])
+        return together
 
     def _seen(self, image):
         seen = super()._seen(image)
-        places = seen.pop("places")
-        return {**seen, "coarse": self._coarse(seen["logits"]), "unusual": self._unusual(places)}
+        unusual = self._unusual(seen.pop("places"))
+        return {**seen, "coarse": self._wide(seen["logits"]), "unusual": self._wide(unusual)}
 
-    def _coarse(self, logits: tf.Tensor) -> tf.Tensor:
-        """Means over a window about each place; (B, h, w) to the same."""
-        size = self.vae.head_size
-        cell = max(1, round(_COARSE * min(size)))
+    def _wide(self, x: tf.Tensor) -> tf.Tensor:
+        """Means over a window about each place; (B, h, w) to the same at the head's size."""
+        cell = max(1, round(_COARSE * min(x.shape[1:])))
         # Of cells, then of neighbouring cells: a window at every place would take far longer.
-        x = tf.nn.avg_pool2d(logits[..., None], cell, cell, "SAME")
+        x = tf.nn.avg_pool2d(x[..., None], cell, cell, "SAME")
         x = tf.nn.avg_pool2d(x, 3, 1, "SAME")
-        return tf.image.resize(x, size)[..., 0]
+        return tf.image.resize(x, self.vae.head_size)[..., 0]
 
     def _unusual(self, places: tf.Tensor) -> tf.Tensor:
-        """How far the features of each place are from those of good pictures; to (B, h, w)."""
-        mean, scale, matrix = (self.arrays[f"place_{field}"] for field in Density._fields)
+        """How far the features of each place are from good ones; (B, h, w, P) to (B, h, w)."""
+        mean, scale, matrix = (self.arrays[f"place_{field}"] for field in _GAUSSIAN)
         alike = (places - mean) * (1 / scale)
         # A convolution quantises better than a product of matrices: a scale for each feature.
         whitened = tf.nn.conv2d(alike, tf.constant(matrix[None, None]), 1, "SAME")
         square = tf.reduce_mean(whitened * whitened, axis=-1, keepdims=True)
         # Its root; of that itself, tflite-runtime has no int8 form.
-        distance = square * tf.math.rsqrt(square + _SMALL)
-        return tf.image.resize(distance, self.vae.head_size)[..., 0]
+        return (square * tf.math.rsqrt(square + _SMALL))[..., 0]
 
     def _fit_places(self, good: Pictures) -> None:
         count = 0.0
@@ -144,9 +148,7 @@ class Combined(Features):
         mean = total / count
         covariance = products / count - np.outer(mean, mean)
         density = Density.of(mean, covariance, np.full(len(mean), _PLACE_NOISE))
-        self.arrays.update(
-            {f"place_{k}": v.astype(np.float32) for k, v in density._asdict().items()}
-        )
+        self._set(**{f"place_{field}": getattr(density, field) for field in _GAUSSIAN})
 
     def _place_sums(self, image) -> dict[str, tf.Tensor]:
         """Of each picture's places: their number, and the sums of features and of products."""
@@ -157,6 +159,9 @@ class Combined(Features):
             "total": tf.reduce_sum(rows, axis=1),
             "products": tf.matmul(rows, rows, transpose_a=True),
         }
+
+    def _set(self, **arrays) -> None:
+        self.arrays.update({name: np.asarray(x, np.float32) for name, x in arrays.items()})
 
     def _heights(self, maps: np.ndarray) -> np.ndarray:
         """How high each map, (n, h, w), reaches, (n,): the mean of its highest places."""
@@ -171,4 +176,4 @@ class Head(Combined):
 
     name = "head"
     vectors = ()
-    scales = {"logits": 1.0, "coarse": 1.0}  # noqa: RUF012
+    scales = ("logits", "coarse")

@@ -65,7 +65,8 @@ class Elbo(_Whole):
 class _Lengths(Score):
     """Lengths of whitened vectors, each beyond what good pictures commonly reach.
 
-    arrays, for each vector: "NAME_mean", "NAME_scale", "NAME_matrix" of a `Density`, "NAME_knee".
+    arrays, for each vector: "NAME_mean", "NAME_scale", "NAME_matrix" and "NAME_centres" of a
+    `Density`, and "NAME_knee".
     """
 
     has_map = False
@@ -73,7 +74,8 @@ class _Lengths(Score):
 
     @property
     def ready(self) -> bool:
-        return all(f"{name}_knee" in self.arrays for name in self.vectors)
+        fitted = {f"{name}_{array}" for name in self.vectors for array in ("centres", "knee")}
+        return fitted <= self.arrays.keys()
 
     @property
     def spec(self) -> ScoreSpec:
@@ -121,13 +123,14 @@ class _Lengths(Score):
     def _whitened(self, seen: dict) -> dict[str, tf.Tensor]:
         vectors = {}
         for name in self.vectors:
-            density = Density(*(self.arrays[f"{name}_{field}"] for field in Density._fields))
+            *gaussian, centres = (self.arrays[f"{name}_{field}"] for field in Density._fields)
             ends = np.cumsum([seen[part].shape[-1] for part in _PARTS[name]])[:-1]
-            cut = zip(*(np.split(of, ends) for of in density), strict=True)
-            vectors[name] = sum(
+            cut = zip(*(np.split(of, ends) for of in gaussian), strict=True)
+            whitened = sum(
                 tf.matmul((seen[part] - mean) * (1 / scale), tf.constant(matrix))
                 for part, (mean, scale, matrix) in zip(_PARTS[name], cut, strict=True)
             )
+            vectors[name] = _from_nearest(whitened, centres)
         return vectors
 
 
@@ -146,6 +149,14 @@ class Features(_Lengths):
 
     def _seen(self, image):
         return self.vae.examine(image)
+
+
+def _from_nearest(x: tf.Tensor, centres: np.ndarray) -> tf.Tensor:
+    """x, (B, F), less the nearest of the centres, (K, F), of each: see `Density.whitened`."""
+    if len(centres) == 1:
+        return x - centres
+    nearness = tf.matmul(x, tf.constant(centres.T)) - np.square(centres).sum(axis=1) / 2
+    return x - tf.gather(tf.constant(centres), tf.argmax(nearness, axis=1, output_type=tf.int32))
 
 
 def joined(results: list[dict], name: str) -> np.ndarray:
