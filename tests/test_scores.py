@@ -1,5 +1,8 @@
 """The ways of scoring: each on a trained model, and what each learns from good pictures."""
 
+import shutil
+from pathlib import Path
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -8,7 +11,8 @@ from edge.errors import UserError
 from edge.score import judge
 from vae_tf.data import Pictures
 from vae_tf.data.surfaces_render import render
-from vae_tf.density import fit_density
+from vae_tf.defects import with_defects
+from vae_tf.density import Density, fit_density
 from vae_tf.detector import Detector
 from vae_tf.run import Run
 from vae_tf.scores import SCORES, NormalisedError, make_score, scores_of
@@ -90,10 +94,35 @@ def test_a_place_that_looks_like_none_of_a_good_picture_stands_out(vae, good):
         name: by.vae.examine(tf.constant(x))["places"]
         for name, x in (("good", good[:8]), ("foreign", foreign))
     }
-    unusual = {name: by._unusual(places).numpy() for name, places in of.items()}
+    unusual = {
+        name: tf.image.resize(by._unusual(places)[..., None], (32, 32)).numpy()
+        for name, places in of.items()
+    }
     inside, outside = unusual["foreign"][:, 10:18, 10:18], unusual["foreign"][:, 24:, 24:]
     assert inside.mean() > 1.5 * unusual["good"].mean()
     assert inside.mean() > 1.2 * outside.mean()
+
+
+def test_the_graph_measures_from_the_nearest_kind(vae, good):
+    by = make_score(vae, "features").fit(as_pictures(good))
+    names = ("mean", "scale", "matrix", "centres")
+    density = Density(*(by.arrays[f"features_{name}"] for name in names))
+    assert len(density.centres) == len(good) // 16 > 1
+    damaged = with_defects(good[:8], 0)
+    seen = vae.examine(tf.constant(damaged))
+    features = np.concatenate([seen[part] for part in ("means", "maxima", "z_mean")], axis=1)
+    np.testing.assert_allclose(
+        by.outputs(tf.constant(damaged))["features"], density.whitened(features), atol=1e-3
+    )
+
+
+def test_a_run_whose_detector_scored_otherwise_is_refused(run_folder, tmp_path):
+    old = Path(shutil.copytree(run_folder, tmp_path / "run"))
+    with np.load(old / "detector.npz") as arrays:
+        kept = {name: x for name, x in arrays.items() if not name.endswith("centres")}
+    np.savez(old / "detector.npz", **kept)
+    with pytest.raises(UserError, match=r"fitted by an earlier version, .*; train again"):
+        Run.open(old).load_detector()
 
 
 def test_a_plain_vae_has_no_head_to_ask(good):
@@ -187,6 +216,20 @@ def test_what_varies_less_than_the_noise_tells_nothing():
     still = [np.linalg.norm(d.whitened(np.zeros(3))) for d in (deaf, keen)]
     assert moved[0] - still[0] < 0.5
     assert moved[1] - still[1] > 10
+
+
+@pytest.mark.parametrize("kinds", [1, 4, 8])
+def test_what_lies_between_kinds_of_good_pictures_is_unusual(kinds):
+    rng = np.random.default_rng(0)
+    middles = rng.normal(size=(kinds, 12)) * 20.0
+    x = rng.permutation(np.concatenate([m + rng.normal(size=(80, 12)) for m in middles]))
+    density, held_out = fit_density(x, np.zeros(12))
+    usual = np.linalg.norm(density.whitened(middles), axis=1)
+    assert (usual < np.median(held_out)).all()
+    between = (middles + np.roll(middles, 1, axis=0)) / 2
+    if kinds > 1:
+        lengths = np.linalg.norm(density.whitened(between), axis=1)
+        assert (lengths > np.percentile(held_out, 99) + 2).all()
 
 
 def test_features_that_never_vary_are_no_reason_to_fail():
