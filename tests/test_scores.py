@@ -105,8 +105,7 @@ def test_a_place_that_looks_like_none_of_a_good_picture_stands_out(vae, good):
 
 def test_the_graph_measures_from_the_nearest_kind(vae, good):
     by = make_score(vae, "features").fit(as_pictures(good))
-    names = ("mean", "scale", "matrix", "centres")
-    density = Density(*(by.arrays[f"features_{name}"] for name in names))
+    density = Density(*(by.arrays[f"features_{name}"] for name in Density._fields))
     assert len(density.centres) == len(good) // 16 > 1
     damaged = with_defects(good[:8], 0)
     seen = vae.examine(tf.constant(damaged))
@@ -119,7 +118,7 @@ def test_the_graph_measures_from_the_nearest_kind(vae, good):
 def test_a_run_whose_detector_scored_otherwise_is_refused(run_folder, tmp_path):
     old = Path(shutil.copytree(run_folder, tmp_path / "run"))
     with np.load(old / "detector.npz") as arrays:
-        kept = {name: x for name, x in arrays.items() if not name.endswith("centres")}
+        kept = {name: x for name, x in arrays.items() if not name.endswith("reach")}
     np.savez(old / "detector.npz", **kept)
     with pytest.raises(UserError, match=r"fitted by an earlier version, .*; train again"):
         Run.open(old).load_detector()

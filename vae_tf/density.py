@@ -30,12 +30,15 @@ class Density(NamedTuple):
     a good picture, a length that varies by 1 or so from picture to picture: the Mahalanobis
     distance, in units of its own spread. In two steps, as the first makes the features alike in
     range, without which int8 could not tell small ones from nothing.
+    reach: float32 (2,), between which `nearness` to its own kind lies for good pictures; beyond it
+    centres need not be told apart, or int8 could not tell the near ones apart.
     """
 
     mean: np.ndarray
     scale: np.ndarray
     matrix: np.ndarray
     centres: np.ndarray
+    reach: np.ndarray
 
     @classmethod
     def of(cls, mean: np.ndarray, covariance: np.ndarray, noise: np.ndarray) -> Density:
@@ -49,14 +52,18 @@ class Density(NamedTuple):
         correlation *= 1 - _SHRINKAGE
         correlation.flat[:: len(correlation) + 1] += _SHRINKAGE * average + 1e-6
         matrix = np.linalg.cholesky(np.linalg.inv(correlation))
-        return cls(mean, scale, matrix, np.zeros((1, len(mean))))
+        return cls(mean, scale, matrix, np.zeros((1, len(mean))), np.array([0.0, 1.0]))
 
     def whitened(self, features: np.ndarray) -> np.ndarray:
         """float (n, F) to the same, each from its nearest centre."""
         x = (features - self.mean) / self.scale @ self.matrix
-        # |x - c|^2 is least where x c - |c|^2 / 2 is most.
-        nearest = (x @ self.centres.T - np.square(self.centres).sum(axis=1) / 2).argmax(axis=-1)
-        return x - self.centres[nearest]
+        return x - self.centres[nearness(x, self.centres).clip(*self.reach).argmax(axis=-1)]
+
+
+def nearness(x, centres):
+    """Of x, (n, F), to each of the centres, (K, F): (n, K), the more the shorter the distance."""
+    # Half of |x|^2 - |x - c|^2.
+    return x @ centres.T - np.square(centres).sum(axis=1) / 2
 
 
 def fit_density(
@@ -82,7 +89,9 @@ def fit_density(
         for fold in np.unique(folds):
             lengths[folds == fold] = _lengths(x[folds == fold], _fitted(x[folds != fold], noise))
     unit = spread(lengths)
-    whole = whole._replace(matrix=whole.matrix / unit, centres=whole.centres / unit)
+    whole = whole._replace(
+        matrix=whole.matrix / unit, centres=whole.centres / unit, reach=whole.reach / unit**2
+    )
     return Density(*(part.astype(np.float32) for part in whole)), lengths / unit
 
 
@@ -101,7 +110,10 @@ def _fitted(x: np.ndarray, noise: np.ndarray) -> Density:
     count = min(len(x) // _OF_A_KIND, _KINDS)
     if count < 2:
         return gaussian
-    return gaussian._replace(centres=_centres(gaussian.whitened(x), count))
+    whitened = gaussian.whitened(x)
+    centres = _centres(whitened, count)
+    own = nearness(whitened, centres).max(axis=1)
+    return gaussian._replace(centres=centres, reach=np.array([own.min(), own.max() + 1e-6]))
 
 
 def _centres(x: np.ndarray, count: int) -> np.ndarray:

@@ -65,8 +65,8 @@ class Elbo(_Whole):
 class _Lengths(Score):
     """Lengths of whitened vectors, each beyond what good pictures commonly reach.
 
-    arrays, for each vector: "NAME_mean", "NAME_scale", "NAME_matrix" and "NAME_centres" of a
-    `Density`, and "NAME_knee".
+    arrays, for each vector: "NAME_mean", "NAME_scale", "NAME_matrix", "NAME_centres" and
+    "NAME_reach" of a `Density`, and "NAME_knee".
     """
 
     has_map = False
@@ -74,7 +74,7 @@ class _Lengths(Score):
 
     @property
     def ready(self) -> bool:
-        fitted = {f"{name}_{array}" for name in self.vectors for array in ("centres", "knee")}
+        fitted = {f"{name}_{array}" for name in self.vectors for array in ("reach", "knee")}
         return fitted <= self.arrays.keys()
 
     @property
@@ -123,14 +123,16 @@ class _Lengths(Score):
     def _whitened(self, seen: dict) -> dict[str, tf.Tensor]:
         vectors = {}
         for name in self.vectors:
-            *gaussian, centres = (self.arrays[f"{name}_{field}"] for field in Density._fields)
+            *gaussian, centres, reach = (
+                self.arrays[f"{name}_{field}"] for field in Density._fields
+            )
             ends = np.cumsum([seen[part].shape[-1] for part in _PARTS[name]])[:-1]
             cut = zip(*(np.split(of, ends) for of in gaussian), strict=True)
             whitened = sum(
                 tf.matmul((seen[part] - mean) * (1 / scale), tf.constant(matrix))
                 for part, (mean, scale, matrix) in zip(_PARTS[name], cut, strict=True)
             )
-            vectors[name] = _from_nearest(whitened, centres)
+            vectors[name] = _from_nearest(whitened, centres, reach)
         return vectors
 
 
@@ -151,12 +153,16 @@ class Features(_Lengths):
         return self.vae.examine(image)
 
 
-def _from_nearest(x: tf.Tensor, centres: np.ndarray) -> tf.Tensor:
+def _from_nearest(x: tf.Tensor, centres: np.ndarray, reach: np.ndarray) -> tf.Tensor:
     """x, (B, F), less the nearest of the centres, (K, F), of each: see `Density.whitened`."""
     if len(centres) == 1:
         return x - centres
-    nearness = tf.matmul(x, tf.constant(centres.T)) - np.square(centres).sum(axis=1) / 2
-    return x - tf.gather(tf.constant(centres), tf.argmax(nearness, axis=1, output_type=tf.int32))
+    # From 0 to 6, which is a convolution's or product's own activation: in int8 nothing is lost on
+    # what lies outside.
+    to_six = 6.0 / (reach[1] - reach[0])
+    bias = -(np.square(centres).sum(axis=1) / 2 + reach[0]) * to_six
+    near = tf.nn.relu6(tf.matmul(x, tf.constant(centres.T * to_six)) + bias)
+    return x - tf.gather(tf.constant(centres), tf.argmax(near, axis=1, output_type=tf.int32))
 
 
 def joined(results: list[dict], name: str) -> np.ndarray:
