@@ -52,13 +52,19 @@ class Even(RestoringVAE):
 class WithoutPlaces(Combined):
     """The map is of the head's logits alone."""
 
-    scales = {"logits": 1.0, "coarse": 1.0}  # noqa: RUF012
+    scales = ("logits", "coarse")
 
 
 class OneScale(Combined):
     """The map is the head's, as it is."""
 
-    scales = {"logits": 1.0}  # noqa: RUF012
+    scales = ("logits", "logits")
+
+
+class OneKind(Combined):
+    """Good pictures are all of one kind, to the vector."""
+
+    kinds = 1
 
 
 class FixedWeight(Combined):
@@ -81,6 +87,7 @@ VARIANTS: dict[str, tuple] = {
             "combined": "combined: the default",
             OneScale: "combined, map at one scale",
             WithoutPlaces: "combined, without features by place",
+            OneKind: "combined, good pictures all of one kind",
             FixedWeight: "combined, map and vector weigh the same",
         },
     ),

@@ -18,7 +18,8 @@ from scipy.cluster.vq import kmeans2
 # which good pictures hardly vary, the noise of int8 would be all that is seen.
 _SHRINKAGE = 0.25
 _FOLDS = 5
-_OF_A_KIND, _KINDS = 16, 256  # pictures that a kind rests on; kinds at most
+KINDS = 256  # of good pictures, at most,
+_OF_A_KIND = 16  # and pictures that each rests on
 _ROUNDS = 20  # of k-means
 
 
@@ -67,7 +68,10 @@ def nearness(x, centres):
 
 
 def fit_density(
-    features: np.ndarray, noise: np.ndarray, held_out: np.ndarray | None = None
+    features: np.ndarray,
+    noise: np.ndarray,
+    held_out: np.ndarray | None = None,
+    kinds: int = KINDS,
 ) -> tuple[Density, np.ndarray]:
     """The density, and the lengths that good pictures have when they are not part of the fit.
 
@@ -76,9 +80,10 @@ def fit_density(
         what varies less than that tells nothing.
     held_out: float (m, F) of good pictures that nothing was trained on. None: the lengths are of
         `features`, each fifth by a density fitted to the others.
+    kinds: of good pictures, at most.
     """
     x = np.asarray(features, np.float64)
-    whole = _fitted(x, noise)
+    whole = _fitted(x, noise, kinds)
     if held_out is not None:
         lengths = _lengths(np.asarray(held_out, np.float64), whole)
     else:
@@ -87,7 +92,9 @@ def fit_density(
         folds = np.arange(len(x)) * min(_FOLDS, len(x)) // len(x)
         lengths = np.zeros(len(x))
         for fold in np.unique(folds):
-            lengths[folds == fold] = _lengths(x[folds == fold], _fitted(x[folds != fold], noise))
+            lengths[folds == fold] = _lengths(
+                x[folds == fold], _fitted(x[folds != fold], noise, kinds)
+            )
     unit = spread(lengths)
     whole = whole._replace(
         matrix=whole.matrix / unit, centres=whole.centres / unit, reach=whole.reach / unit**2
@@ -105,9 +112,9 @@ def _lengths(x: np.ndarray, density: Density) -> np.ndarray:
     return np.linalg.norm(density.whitened(x), axis=1)
 
 
-def _fitted(x: np.ndarray, noise: np.ndarray) -> Density:
+def _fitted(x: np.ndarray, noise: np.ndarray, kinds: int) -> Density:
     gaussian = Density.of(x.mean(axis=0), np.cov(x, rowvar=False, bias=True), noise)
-    count = min(len(x) // _OF_A_KIND, _KINDS)
+    count = min(len(x) // _OF_A_KIND, kinds)
     if count < 2:
         return gaussian
     whitened = gaussian.whitened(x)

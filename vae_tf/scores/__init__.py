@@ -7,9 +7,9 @@
     gradient              dissimilarity of edges (RIAD: Zavrtanik et al. 2021)      VAE
     reconstruction-probability  expected -log p(x|z), sigma per pixel (An & Cho 2015)     VAE
     elbo                  negative ELBO                                             VAE
-    latent-density        Mahalanobis distance of z_mean                            VAE
+    latent-density        distance of z_mean from the nearest kind of good picture  VAE
     head                  what the discrepancy head marks                           RestoringVAE
-    features              Mahalanobis distance of z_mean and the head's features    RestoringVAE
+    features              likewise, of z_mean and the head's features               RestoringVAE
     combined              head and features (the default)                           RestoringVAE
 
 Higher means more anomalous, everywhere. What is learnt is learnt from good pictures alone.
