@@ -20,6 +20,7 @@ _SHRINKAGE = 0.25
 _FOLDS = 5
 KINDS = 256  # of good pictures, at most,
 _OF_A_KIND = 16  # and pictures that each rests on
+_WITHIN_REACH = 99.0  # percent of the good pictures
 _ROUNDS = 20  # of k-means
 
 
@@ -31,8 +32,9 @@ class Density(NamedTuple):
     a good picture, a length that varies by 1 or so from picture to picture: the Mahalanobis
     distance, in units of its own spread. In two steps, as the first makes the features alike in
     range, without which int8 could not tell small ones from nothing.
-    reach: float32 (2,), between which `nearness` to its own kind lies for good pictures; beyond it
-    centres need not be told apart, or int8 could not tell the near ones apart.
+    reach: float32 (), a length from the mean that few good pictures exceed. For what lies further
+    off, the nearest centre is that of the point at this distance on the way there: so how near the
+    centres are is a number of limited range, and int8 can tell them apart.
     """
 
     mean: np.ndarray
@@ -53,18 +55,16 @@ class Density(NamedTuple):
         correlation *= 1 - _SHRINKAGE
         correlation.flat[:: len(correlation) + 1] += _SHRINKAGE * average + 1e-6
         matrix = np.linalg.cholesky(np.linalg.inv(correlation))
-        return cls(mean, scale, matrix, np.zeros((1, len(mean))), np.array([0.0, 1.0]))
+        return cls(mean, scale, matrix, np.zeros((1, len(mean))), np.ones(()))
 
     def whitened(self, features: np.ndarray) -> np.ndarray:
-        """float (n, F) to the same, each from its nearest centre."""
+        """float (n, F) or (F,) to the same, each from its nearest centre."""
         x = (features - self.mean) / self.scale @ self.matrix
-        return x - self.centres[nearness(x, self.centres).clip(*self.reach).argmax(axis=-1)]
-
-
-def nearness(x, centres):
-    """Of x, (n, F), to each of the centres, (K, F): (n, K), the more the shorter the distance."""
-    # Half of |x|^2 - |x - c|^2.
-    return x @ centres.T - np.square(centres).sum(axis=1) / 2
+        length = np.linalg.norm(x, axis=-1, keepdims=True)
+        within = x * np.minimum(1, self.reach / np.maximum(length, 1e-12))
+        # Half of |x|^2 - |x - c|^2 is most where the distance is least.
+        near = within @ self.centres.T - np.square(self.centres).sum(axis=1) / 2
+        return x - self.centres[near.argmax(axis=-1)]
 
 
 def fit_density(
@@ -97,9 +97,9 @@ def fit_density(
             )
     unit = spread(lengths)
     whole = whole._replace(
-        matrix=whole.matrix / unit, centres=whole.centres / unit, reach=whole.reach / unit**2
+        matrix=whole.matrix / unit, centres=whole.centres / unit, reach=whole.reach / unit
     )
-    return Density(*(part.astype(np.float32) for part in whole)), lengths / unit
+    return Density(*(np.asarray(part, np.float32) for part in whole)), lengths / unit
 
 
 def spread(scores: np.ndarray) -> float:
@@ -119,8 +119,8 @@ def _fitted(x: np.ndarray, noise: np.ndarray, kinds: int) -> Density:
         return gaussian
     whitened = gaussian.whitened(x)
     centres = _centres(whitened, count)
-    own = nearness(whitened, centres).max(axis=1)
-    return gaussian._replace(centres=centres, reach=np.array([own.min(), own.max() + 1e-6]))
+    reach = np.percentile(np.linalg.norm(whitened, axis=1), _WITHIN_REACH)
+    return gaussian._replace(centres=centres, reach=reach)
 
 
 def _centres(x: np.ndarray, count: int) -> np.ndarray:

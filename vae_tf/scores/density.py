@@ -12,6 +12,7 @@ from vae_tf.scores.base import Score, batched, no_map
 
 INT8_STEPS = 255
 _ENOUGH = 20  # held-out good pictures that tell more than those trained on
+_SMALL = 1e-6  # beside a squared length
 _KNEE = 1.0  # spreads above the middle of the good pictures
 
 
@@ -158,11 +159,9 @@ def _from_nearest(x: tf.Tensor, centres: np.ndarray, reach: np.ndarray) -> tf.Te
     """x, (B, F), less the nearest of the centres, (K, F), of each: see `Density.whitened`."""
     if len(centres) == 1:
         return x - centres
-    # From 0 to 6, which is a convolution's or product's own activation: in int8 nothing is lost on
-    # what lies outside.
-    to_six = 6.0 / (reach[1] - reach[0])
-    bias = -(np.square(centres).sum(axis=1) / 2 + reach[0]) * to_six
-    near = tf.nn.relu6(tf.matmul(x, tf.constant(centres.T * to_six)) + bias)
+    square = tf.reduce_sum(x * x, axis=1, keepdims=True)
+    within = x * tf.minimum(1.0, float(reach) * tf.math.rsqrt(square + _SMALL))
+    near = tf.matmul(within, tf.constant(centres.T)) - np.square(centres).sum(axis=1) / 2
     return x - tf.gather(tf.constant(centres), tf.argmax(near, axis=1, output_type=tf.int32))
 
 
