@@ -52,13 +52,13 @@ class Even(RestoringVAE):
 class WithoutPlaces(Combined):
     """The map is of the head's logits alone."""
 
-    scales = ("logits", "coarse")
+    adding = ()
 
 
 class OneScale(Combined):
     """The map is the head's, as it is."""
 
-    scales = ("logits", "logits")
+    marks, adding = ("logits",), ()
 
 
 class OneKind(Combined):

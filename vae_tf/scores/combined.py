@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 import numpy as np
 import tensorflow as tf
 
@@ -16,8 +18,7 @@ _HEAD_TOP = 0.003  # share of the picture; a defect may be that small,
 _HEAD_TOP_PIXELS = 20  # but it takes some pixels of the head's map to outweigh noise
 _COARSE = 0.2  # of the shorter side of the head's map
 _GAUSSIAN = ("mean", "scale", "matrix")
-_MARKS = 2  # scales of the head's own; the map is the higher of them, and what follows adds to it:
-_UNUSUAL, _LIMIT = 0.5, 0.25  # for a spread of good pictures, and at most
+_ADDED, _LIMIT = 0.5, 0.25  # to the map, for a spread of good pictures, and at most
 _SMALL = 1e-3  # beside the 1 that the square is on good pictures
 _EVEN_ODDS = 5.0  # the vector's weight where the map finds half of the synthetic defects
 _TRIED, _TRIED_AT_ONCE = 300, 16  # good pictures that are damaged to find out
@@ -42,7 +43,8 @@ class Combined(Features):
 
     name = "combined"
     has_map = True
-    scales: tuple[str, ...] = ("logits", "coarse", "unusual")
+    marks: tuple[str, ...] = ("logits", "coarse")  # of which the highest counts
+    adding: tuple[str, ...] = ("unusual",)
 
     @property
     def ready(self) -> bool:
@@ -64,11 +66,12 @@ class Combined(Features):
     def fit(self, good: Pictures, held_out: Pictures | None = None) -> Score:
         self._fit_places(self._good(good))
         results, unseen = self._results(good, held_out)
-        scales = {name: joined(unseen or results, name) for name in self.scales}
+        names = self.marks + self.adding
+        scales = {name: joined(unseen or results, name) for name in names}
         heights = np.stack([self._heights(scale) for scale in scales.values()])
         centres = np.median(heights, axis=1)
         units = np.array([spread(of) for of in heights])
-        units[_MARKS:] /= _UNUSUAL
+        units[len(self.marks) :] /= _ADDED
         self._set(centres=centres, units=units, limit=_LIMIT)
         reached = spread(self._heights(self._together(scales).numpy()))
         self._set(units=units * reached, limit=_LIMIT / reached)
@@ -108,10 +111,10 @@ class Combined(Features):
         centres, units = self.arrays["centres"], self.arrays["units"]
         scales = [
             seen[name] * tf.constant(1 / units[i]) - tf.constant(centres[i] / units[i])
-            for i, name in enumerate(self.scales)
+            for i, name in enumerate(self.marks + self.adding)
         ]
-        together = tf.maximum(*scales[:_MARKS])
-        for adding in scales[_MARKS:]:
+        together = functools.reduce(tf.maximum, scales[: len(self.marks)])
+        for adding in scales[len(self.marks) :]:
             together += tf.minimum(adding, self.arrays["limit"])
         return together
 
@@ -176,4 +179,4 @@ class Head(Combined):
 
     name = "head"
     vectors = ()
-    scales = ("logits", "coarse")
+    adding = ()
