@@ -64,7 +64,7 @@ class OneScale(Combined):
 class OneKind(Combined):
     """Good pictures are all of one kind, to the vector."""
 
-    kinds = 1
+    of_a_kind = 10**9
 
 
 class FixedWeight(Combined):

@@ -104,7 +104,9 @@ def test_a_place_that_looks_like_none_of_a_good_picture_stands_out(vae, good):
 
 
 def test_the_graph_measures_from_the_nearest_kind(vae, good):
-    by = make_score(vae, "features").fit(as_pictures(good))
+    by = make_score(vae, "features")
+    by.of_a_kind = 16
+    by.fit(as_pictures(good))
     density = Density(*(by.arrays[f"features_{name}"] for name in Density._fields))
     assert len(density.centres) == len(good) // 16 > 1
     damaged = with_defects(good[:8], 0)
@@ -222,7 +224,7 @@ def test_what_lies_between_kinds_of_good_pictures_is_unusual(kinds):
     rng = np.random.default_rng(0)
     middles = rng.normal(size=(kinds, 12)) * 20.0
     x = rng.permutation(np.concatenate([m + rng.normal(size=(80, 12)) for m in middles]))
-    density, held_out = fit_density(x, np.zeros(12))
+    density, held_out = fit_density(x, np.zeros(12), of_a_kind=16)
     usual = np.linalg.norm(density.whitened(middles), axis=1)
     assert (usual < np.median(held_out)).all()
     between = (middles + np.roll(middles, 1, axis=0)) / 2

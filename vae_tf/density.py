@@ -18,8 +18,7 @@ from scipy.cluster.vq import kmeans2
 # which good pictures hardly vary, the noise of int8 would be all that is seen.
 _SHRINKAGE = 0.25
 _FOLDS = 5
-KINDS = 256  # of good pictures, at most,
-_OF_A_KIND = 16  # and pictures that each rests on
+OF_A_KIND = 64  # good pictures that each kind rests on
 _WITHIN_REACH = 99.0  # percent of the good pictures
 _ROUNDS = 20  # of k-means
 
@@ -71,7 +70,7 @@ def fit_density(
     features: np.ndarray,
     noise: np.ndarray,
     held_out: np.ndarray | None = None,
-    kinds: int = KINDS,
+    of_a_kind: int = OF_A_KIND,
 ) -> tuple[Density, np.ndarray]:
     """The density, and the lengths that good pictures have when they are not part of the fit.
 
@@ -80,10 +79,10 @@ def fit_density(
         what varies less than that tells nothing.
     held_out: float (m, F) of good pictures that nothing was trained on. None: the lengths are of
         `features`, each fifth by a density fitted to the others.
-    kinds: of good pictures, at most.
+    of_a_kind: pictures that each kind rests on; with fewer than twice as many there is but one.
     """
     x = np.asarray(features, np.float64)
-    whole = _fitted(x, noise, kinds)
+    whole = _fitted(x, noise, of_a_kind)
     if held_out is not None:
         lengths = _lengths(np.asarray(held_out, np.float64), whole)
     else:
@@ -93,7 +92,7 @@ def fit_density(
         lengths = np.zeros(len(x))
         for fold in np.unique(folds):
             lengths[folds == fold] = _lengths(
-                x[folds == fold], _fitted(x[folds != fold], noise, kinds)
+                x[folds == fold], _fitted(x[folds != fold], noise, of_a_kind)
             )
     unit = spread(lengths)
     whole = whole._replace(
@@ -112,9 +111,9 @@ def _lengths(x: np.ndarray, density: Density) -> np.ndarray:
     return np.linalg.norm(density.whitened(x), axis=1)
 
 
-def _fitted(x: np.ndarray, noise: np.ndarray, kinds: int) -> Density:
+def _fitted(x: np.ndarray, noise: np.ndarray, of_a_kind: int) -> Density:
     gaussian = Density.of(x.mean(axis=0), np.cov(x, rowvar=False, bias=True), noise)
-    count = min(len(x) // _OF_A_KIND, kinds)
+    count = len(x) // of_a_kind
     if count < 2:
         return gaussian
     whitened = gaussian.whitened(x)

@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from edge.score import ScoreSpec
 from vae_tf.data import Pictures
-from vae_tf.density import KINDS, Density, fit_density, spread
+from vae_tf.density import OF_A_KIND, Density, fit_density, spread
 from vae_tf.scores.base import Score, batched, no_map
 
 INT8_STEPS = 255
@@ -72,7 +72,7 @@ class _Lengths(Score):
 
     has_map = False
     vectors: tuple[str, ...] = ()
-    kinds = KINDS  # of good pictures, at most
+    of_a_kind = OF_A_KIND
 
     @property
     def ready(self) -> bool:
@@ -117,7 +117,7 @@ class _Lengths(Score):
             if held_out:
                 unseen = np.concatenate([joined(held_out, p) for p in _PARTS[name]], axis=1)
             density, lengths = fit_density(
-                np.concatenate(parts, axis=1), np.concatenate(noise), unseen, self.kinds
+                np.concatenate(parts, axis=1), np.concatenate(noise), unseen, self.of_a_kind
             )
             self.arrays.update({f"{name}_{k}": v for k, v in density._asdict().items()})
             self.arrays[f"{name}_knee"] = knee(lengths)

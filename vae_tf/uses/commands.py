@@ -47,8 +47,8 @@ def _generate_options(parser) -> None:
         nargs="?",
         const=20,
         metavar="K",
-        help="draw codes from a mixture of K Gaussians (20) fitted to the training pictures' codes; "
-        "a conditional model has one for each class",
+        help="draw codes from a mixture of K Gaussians (20) fitted to the training pictures' "
+        "codes; a conditional model has one for each class",
     )
     parser.add_argument(
         "--temperature",
