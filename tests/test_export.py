@@ -20,7 +20,12 @@ from edge.manifest import read_entry, read_manifest
 from edge.runner import Runner
 from export.__main__ import main
 from export.bundle import export
+from export.saved_model import write_saved_model
+from export.tflite import to_float32, to_int8
+from vae_tf.defects import with_defects
+from vae_tf.detector import Detector
 from vae_tf.run import Run
+from vae_tf.scores import make_score
 from vae_tf.train import train
 
 ROLES = ("encoder", "decoder", "detector")
@@ -283,11 +288,39 @@ OLDEST = """
 """
 
 
-def test_graphs_run_on_the_oldest_interpreter(bundle):
+@pytest.fixture(scope="module")
+def of_kinds(run, tmp_path_factory):
+    """A detector that knows several kinds of good pictures, and its graphs by precision."""
+    vae, splits = run.load_vae(), run.load_splits()
+    by = make_score(vae)
+    by.of_a_kind = 8
+    detector = Detector(vae, by).fit(splits.train)
+    folder = tmp_path_factory.mktemp("of_kinds")
+    write_saved_model(vae, folder, 1, detector)
+    seen = [{"image": image[None]} for image in splits.train.batch(range(len(splits.train)))]
+    graphs = {"float32": to_float32(folder, "detector"), "int8": to_int8(folder, "detector", seen)}
+    return detector, graphs
+
+
+def test_graphs_find_the_nearest_kind(of_kinds, held_out):
+    detector, graphs = of_kinds
+    assert len(detector.by.arrays["features_centres"]) > 4
+    images = np.concatenate([held_out, with_defects(held_out, 0)])
+    expected = np.linalg.norm(detector.outputs(tf.constant(images))["features"], axis=1)
+    for precision, off in (("float32", 1e-3), ("int8", 0.15)):
+        graph = Graph(graphs[precision])
+        lengths = [np.linalg.norm(graph(image=image[None])["features"]) for image in images]
+        assert np.abs(lengths / expected - 1).mean() < off
+
+
+def test_graphs_run_on_the_oldest_interpreter(bundle, of_kinds):
     newest = dict(entry.split() for entry in OLDEST.split(","))
     names = {v: k for k, v in vars(schema.BuiltinOperator).items() if not k.startswith("_")}
-    for file in bundle.glob("*.tflite"):
-        model = schema.ModelT.InitFromPackedBuf(file.read_bytes(), 0)
+    for content in [
+        *(file.read_bytes() for file in bundle.glob("*.tflite")),
+        *of_kinds[1].values(),
+    ]:
+        model = schema.ModelT.InitFromPackedBuf(content, 0)
         for code in model.operatorCodes:
             name = names[max(code.builtinCode, code.deprecatedBuiltinCode)]
-            assert code.version <= int(newest.get(name, 0)), (file.name, name, code.version)
+            assert code.version <= int(newest.get(name, 0)), (name, code.version)
