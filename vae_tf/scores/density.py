@@ -157,8 +157,8 @@ class Features(_Lengths):
 
 def _from_nearest(x: tf.Tensor, centres: np.ndarray, reach: np.ndarray) -> tf.Tensor:
     """x, (B, F), less the nearest of the centres, (K, F), of each: see `Density.whitened`."""
-    if len(centres) == 1:
-        return x - centres
+    if len(centres) == 1:  # the mean, from which x is measured already
+        return x
     square = tf.reduce_sum(x * x, axis=1, keepdims=True)
     within = x * tf.minimum(1.0, float(reach) * tf.math.rsqrt(square + _SMALL))
     near = tf.matmul(within, tf.constant(centres.T)) - np.square(centres).sum(axis=1) / 2
