@@ -141,6 +141,27 @@ def tiny_copy(tiny_run, tmp_path) -> Path:
     return Path(shutil.copytree(tiny_run.folder, tmp_path / "tiny_copy"))
 
 
+@pytest.fixture
+def store(tmp_path) -> Path:
+    """Where a bundle store is to be."""
+    return tmp_path / "store"
+
+
+@pytest.fixture
+def bolts(tmp_path) -> Path:
+    """A small bundle for the store; `nuts` is another."""
+    from install_bundles import fake_bundle  # which imports this file
+
+    return fake_bundle(tmp_path / "bolts", "bolts")
+
+
+@pytest.fixture
+def nuts(tmp_path) -> Path:
+    from install_bundles import fake_bundle
+
+    return fake_bundle(tmp_path / "nuts", "nuts")
+
+
 def refused(capsys, main, *arguments, status=2) -> str:
     """Runs a command's `main` in this process; returns the last line of standard error."""
     capsys.readouterr()

@@ -6,7 +6,6 @@ import os
 import shutil
 import subprocess
 import tarfile
-from pathlib import Path
 
 import pytest
 from conftest import ROOT, snapshot
@@ -25,22 +24,6 @@ from edge import UserError
 from edge.install.active import active_bundle
 from edge.install.archive import archive_bytes
 from edge.install.verify import VERSION, verify
-
-
-@pytest.fixture
-def store(tmp_path) -> Path:
-    return tmp_path / "store"
-
-
-@pytest.fixture
-def bolts(tmp_path) -> Path:
-    return fake_bundle(tmp_path / "bolts", "bolts")
-
-
-@pytest.fixture
-def nuts(tmp_path) -> Path:
-    return fake_bundle(tmp_path / "nuts", "nuts")
-
 
 # A bundle comes in
 

@@ -20,16 +20,6 @@ from install_bundles import (
 from edge.install.archive import archive_bytes
 
 
-@pytest.fixture
-def store(tmp_path) -> Path:
-    return tmp_path / "store"
-
-
-@pytest.fixture
-def bolts(tmp_path) -> Path:
-    return fake_bundle(tmp_path / "bolts", "bolts")
-
-
 def special(name, kind, link="", size=0) -> tarfile.TarInfo:
     info = tarfile.TarInfo(name)
     info.type, info.linkname, info.size = kind, link, size

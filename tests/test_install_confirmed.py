@@ -25,22 +25,6 @@ from edge.install.local import local_calibrations, save_calibrations
 from edge.install.verify import verify
 from edge.manifest import read_manifest
 
-
-@pytest.fixture
-def store(tmp_path) -> Path:
-    return tmp_path / "store"
-
-
-@pytest.fixture
-def bolts(tmp_path) -> Path:
-    return fake_bundle(tmp_path / "bolts", "bolts")
-
-
-@pytest.fixture
-def nuts(tmp_path) -> Path:
-    return fake_bundle(tmp_path / "nuts", "nuts")
-
-
 # Confirmation, and the way back by itself
 
 

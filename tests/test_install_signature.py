@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from conftest import ROOT, snapshot
-from install_bundles import fake_bundle, leftovers, put, refusal, reseal, sign, trust
+from install_bundles import leftovers, put, refusal, reseal, sign, trust
 
 from edge.install.active import ActiveBundle, active_bundle
 from edge.install.archive import archive_bytes
@@ -16,21 +16,6 @@ from edge.install.install import install, status
 from edge.install.local import local_calibrations, recalibrate_store
 
 pytest.importorskip("cryptography")
-
-
-@pytest.fixture
-def store(tmp_path) -> Path:
-    return tmp_path / "store"
-
-
-@pytest.fixture
-def bolts(tmp_path) -> Path:
-    return fake_bundle(tmp_path / "bolts", "bolts")
-
-
-@pytest.fixture
-def nuts(tmp_path) -> Path:
-    return fake_bundle(tmp_path / "nuts", "nuts")
 
 
 @pytest.fixture

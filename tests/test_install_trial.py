@@ -5,7 +5,6 @@ import re
 import signal
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,11 +15,6 @@ from edge import Runner
 from edge.install.active import active_bundle
 from edge.install.install import install
 from edge.install.trial import try_out
-
-
-@pytest.fixture
-def store(tmp_path) -> Path:
-    return tmp_path / "store"
 
 
 @pytest.fixture
