@@ -21,7 +21,8 @@ def discrepancy_head(shape, dropout=0.0, seed=None):
 
     The first halving comes at once, so that what follows is cheap at the resolution that thin
     defects need, and the coarsest level sees the whole picture, which tells a defect from texture.
-    Pictures of 48 px and less keep their resolution.
+    Pictures of 48 px and less keep their resolution; there levels meet by addition (LinkNet:
+    Chaurasia and Culurciello 2017), as laid side by side (U-Net) they would make most of a step.
 
     Args:
         shape: (H, W, C) of the picture; H and W at least 16.
@@ -53,11 +54,15 @@ def discrepancy_head(shape, dropout=0.0, seed=None):
         levels.append(x)
     met = []
     for finer in reversed(levels[:-1]):
-        x = grown(x, finer.shape[1:3])
-        both = layers.Concatenate()([x, finer])
+        width = finer.shape[-1]
+        if small:
+            x = layers.Conv2D(width, 1, kernel_initializer=init())(x)
+            both = layers.Add()([grown(x, finer.shape[1:3]), finer])
+        else:
+            both = layers.Concatenate()([grown(x, finer.shape[1:3]), finer])
         if dropout:
             both = layers.SpatialDropout2D(dropout, seed=init().seed)(both)
-        x = conv_block(both, finer.shape[-1], init)
+        x = conv_block(both, width, init)
         met.append(x)
     # Defects are rare: the first steps need not find that out.
     rare = keras.initializers.Constant(-2.0)
