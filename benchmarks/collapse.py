@@ -14,13 +14,12 @@ import argparse
 import json
 import os
 import sys
-from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import keras
 
-from benchmarks.generative import Judge, load, table, trained_classifier, xla
+from benchmarks.generative import Judge, begun, table, xla
 from edge.files import write_atomically
 from vae_tf.likelihoods import Gaussian
 from vae_tf.schedules import CapacityRise, CyclicalAnnealing, WarmUp
@@ -80,20 +79,8 @@ def measured(name: str, data, judge: Judge, seed: int, options) -> dict:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--data-dir", help="where TFDS data sets are")
-    parser.add_argument("--out", type=Path, default=Path("out/collapse"))
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument("--epochs", type=int, default=1)
-    parser.add_argument("--steps", type=int, help="an epoch, for a try")
-    parser.add_argument("--samples", type=int, default=20, help="of the NLL (20)")
-    parser.add_argument("--test", type=int, default=10_000, help="test pictures (10,000)")
-    options = parser.parse_args()
-    options.out.mkdir(parents=True, exist_ok=True)
-    data = load(options.data_dir)
-    for key in ("x_test", "y_test"):
-        data[key] = data[key][: options.test]
-    net = trained_classifier(data, options.out, 2 if options.steps else 8, options.steps)
-    judge = Judge(data, net, options.samples, len(data["x_test"]))
+    options, data, judge = begun(parser, "out/collapse", samples=20)
     records = []
     for seed in options.seeds:
         for name in remedies(1):

@@ -240,15 +240,13 @@ def table(records: list[dict], columns=COLUMNS, line: str = "model") -> str:
     return "\n".join(lines)
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+def begun(parser: argparse.ArgumentParser, out: str, samples: int) -> tuple:
+    """Adds what both benchmarks ask for; returns the options, the data and who judges by them."""
     parser.add_argument("--data-dir", help="where TFDS data sets are")
-    parser.add_argument("--out", type=Path, default=Path("out/generative"))
+    parser.add_argument("--out", type=Path, default=Path(out))
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
-    parser.add_argument("--only", nargs="*", help="rows whose names begin so")
-    parser.add_argument("--epochs", type=int, help="instead of each row's own")
     parser.add_argument("--steps", type=int, help="an epoch, for a try")
-    parser.add_argument("--samples", type=int, default=200, help="of the NLL (200)")
+    parser.add_argument("--samples", type=int, default=samples, help=f"of the NLL ({samples})")
     parser.add_argument("--test", type=int, default=10_000, help="test pictures (10,000)")
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
@@ -256,7 +254,14 @@ def main() -> None:
     for key in ("x_test", "y_test"):
         data[key] = data[key][: options.test]
     net = trained_classifier(data, options.out, 2 if options.steps else 8, options.steps)
-    judge = Judge(data, net, options.samples, len(data["x_test"]))
+    return options, data, Judge(data, net, options.samples, len(data["x_test"]))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--only", nargs="*", help="rows whose names begin so")
+    parser.add_argument("--epochs", type=int, help="instead of each row's own")
+    options, data, judge = begun(parser, "out/generative", samples=200)
     records = []
     for seed in options.seeds:
         for name, train in rows_to_train(data, options).items():
