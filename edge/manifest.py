@@ -59,6 +59,8 @@ class Manifest(NamedTuple):
     graphs: role ("detector", "encoder", "decoder") -> precision -> GraphEntry. A bundle without a
         detector generates; it judges nothing.
     score: None without a detector.
+    knees: precision -> output name -> knee, in place of the score's, where good pictures reach
+        otherwise in its graph; see `score_of`.
     calibrations: precision -> Calibration, each from its own graph's scores.
     files: the other files (golden vectors, card) by name.
     made_from, made_with, quality: free-form facts for a person.
@@ -74,6 +76,11 @@ class Manifest(NamedTuple):
     made_from: dict
     made_with: dict
     quality: dict
+    knees: dict = {}  # noqa: RUF012, a NamedTuple's default; nobody changes it
+
+    def score_of(self, precision: str) -> ScoreSpec:
+        """How the outputs of this precision's detector become a score."""
+        return self.score._replace(knees={**self.score.knees, **self.knees.get(precision, {})})
 
     def graph(self, role: str, precision: str) -> GraphEntry:
         """Raises: BundleError naming what the bundle has where it lacks this one."""
@@ -171,6 +178,10 @@ def _from_record(record: dict) -> Manifest:
         made_from=record["made_from"],
         made_with=record["made_with"],
         quality=record["quality"],
+        knees={
+            precision: {name: float(knee) for name, knee in by_name.items()}
+            for precision, by_name in record.get("knees", {}).items()
+        },
     )
 
 
@@ -206,6 +217,7 @@ def manifest_bytes(manifest: Manifest) -> bytes:
         "created": manifest.created,
         "input": _input_record(manifest.input),
         "score": manifest.score._asdict() if manifest.score else None,
+        "knees": manifest.knees,
         "graphs": {
             role: {
                 p: {**g.entry._asdict(), "inputs": g.inputs, "outputs": g.outputs}

@@ -57,6 +57,7 @@ class Runner:
         if self.precision not in self.manifest.calibrations:
             raise BundleError(f"{Path(bundle)} holds no calibration for {self.precision}")
         self.calibration = self.manifest.calibrations[self.precision]
+        self.score = self.manifest.score_of(self.precision)
         self._graph = Graph(read_entry(bundle, entry.entry), threads)
         self._tiling = tiling(self.manifest.input.shape, self._graph.inputs["image"][1][1:])
         self._lock = threading.Lock()
@@ -92,13 +93,13 @@ class Runner:
 
             prepared = filled(prepared, ignore, self._reconstruction)
         outputs = self.infer(prepared)
-        heatmap, score = judge_tiles(outputs, self.manifest.score, self._tiling, ignore)
+        heatmap, score = judge_tiles(outputs, self.score, self._tiling, ignore)
         return Verdict(
             score=score,
             p_value=self.calibration.p_value(score),
             label=self.calibration.label(score),
             heatmap=heatmap,
-            limit=self.manifest.score.limit(self.calibration.threshold),
+            limit=self.score.limit(self.calibration.threshold),
             reconstruction=self._joined(outputs),
             threshold=self.calibration.threshold,
             method=self.calibration.method,

@@ -40,7 +40,7 @@ def _golden_check(bundle, manifest, precision: str, golden: bytes) -> tuple:
         if "detector" in manifest.graphs:
             pictures, z, expected = read_golden(golden)
             graphs = load_graphs(bundle, manifest, precision)
-            got = run_golden(manifest, graphs, pictures, z)
+            got = run_golden(manifest, precision, graphs, pictures, z)
             differences = compare(manifest, precision, expected, got)
             what = f"{len(pictures)} pictures"
         else:

@@ -15,6 +15,7 @@ from edge.calibration import Calibration, calibrate
 from edge.golden import GOLDEN, golden_bytes, run_golden
 from edge.interpreter import Graph, find_interpreter
 from edge.manifest import PRECISIONS, FileEntry, GraphEntry, Manifest
+from edge.score import ScoreSpec, heights
 from edge.tiles import judge_tiles, look, tiling
 from export import generative, verify
 from export.card import card
@@ -73,12 +74,15 @@ def export(
         shutil.rmtree(stage / "one")
         report = verify.Report()
         _verify_outputs(report, detector, precisions, splits)
-        calibrations = _calibrations(detector, precisions, splits.calibration)
-        _verify_scores(report, detector, precisions, calibrations, splits)
+        judged = _judged(detector, precisions, seen)
+        calibrations = _calibrations(detector, precisions, judged, splits.calibration)
+        _verify_scores(report, detector, precisions, judged, calibrations, splits)
         for line in report.lines:
             say(line)
         report.require()
-        manifest, files = _describe(run, name, detector, precisions, calibrations, splits, report)
+        manifest, files = _describe(
+            run, name, detector, precisions, judged, calibrations, splits, report
+        )
         publish(stage, out, manifest, files, signer, archive, say)
     return report.figures
 
@@ -174,16 +178,43 @@ def _device_scores(graph: Graph, batches, score) -> np.ndarray:
     return np.array(scores)
 
 
-def _calibrations(detector, precisions: dict[str, _Graphs], good: Pictures):
+def _judged(detector, precisions: dict[str, _Graphs], train: Pictures) -> dict[str, ScoreSpec]:
+    """How each precision's outputs become a score.
+
+    Rounding in int8 lengthens a vector and flattens a map, on good pictures above all. What counts
+    in a part is how far it is beyond what good ones reach, so the knees go with the graph.
+    """
+    score = detector.score
+    rows = np.linspace(0, len(train) - 1, min(len(train), _VERIFIED)).astype(int)
+    reached: dict[str, list[dict[str, float]]] = {p: [] for p in precisions}
+    for picture in train.batch(np.unique(rows)):
+        for precision, of in precisions.items():
+            outputs = of.graphs["detector"](image=picture[None])
+            seen = {name: value[0] for name, value in outputs.items()}
+            reached[precision].append(heights(seen, score)[1])
+    judged = {}
+    for precision, parts in reached.items():
+        differences = {
+            name: [a[name] - b[name] for a, b in zip(parts, reached["float32"], strict=True)]
+            for name in score.knees
+        }
+        moved = {n: score.knees[n] + float(np.median(d)) for n, d in differences.items()}
+        judged[precision] = score._replace(knees=moved)
+    return judged
+
+
+def _calibrations(detector, precisions: dict[str, _Graphs], judged, good: Pictures):
     """Each precision's threshold, from its own graph's scores."""
-    rate = detector.calibration.rate
     return {
-        p: calibrate(_device_scores(of.graphs["detector"], good.batches(64), detector.score), rate)
+        p: calibrate(
+            _device_scores(of.graphs["detector"], good.batches(64), judged[p]),
+            detector.calibration.rate,
+        )
         for p, of in precisions.items()
     }
 
 
-def _verify_scores(report, detector, precisions, calibrations, splits) -> None:
+def _verify_scores(report, detector, precisions, judged, calibrations, splits) -> None:
     held_out = _held_out(splits.calibration)
     damaged = np.arange(len(held_out)) >= len(held_out) // 2
     keras_scores = detector.score_samples(_as_pictures(held_out))
@@ -195,11 +226,11 @@ def _verify_scores(report, detector, precisions, calibrations, splits) -> None:
         report.figures["keras"] = _figures(keras_test, splits.test, detector.calibration)
     for precision, of in precisions.items():
         graph, calibration = of.graphs["detector"], calibrations[precision]
-        scores = _device_scores(graph, [held_out], detector.score)
+        scores = _device_scores(graph, [held_out], judged[precision])
         verdicts = [calibration.label(s) for s in scores]
         verify.check_scores(report, precision, damaged, keras, (scores, verdicts))
         if labelled:
-            scores = _device_scores(graph, splits.test.batches(64), detector.score)
+            scores = _device_scores(graph, splits.test.batches(64), judged[precision])
             report.figures[precision].update(_figures(scores, splits.test, calibration))
             verify.check_auroc(report, precision, bad, keras_test, scores)
 
@@ -220,7 +251,7 @@ def _as_pictures(images: np.ndarray) -> Pictures:
     return Pictures(images=images, names=names, kinds=[GOOD] * len(images))
 
 
-def _describe(run, name, detector, precisions, calibrations, splits, report) -> tuple:
+def _describe(run, name, detector, precisions, judged, calibrations, splits, report) -> tuple:
     """The manifest and the bundle's other files by name."""
     graphs: dict[str, dict[str, GraphEntry]] = {role: {} for role in ROLES}
     files: dict[str, bytes] = {}
@@ -255,6 +286,7 @@ def _describe(run, name, detector, precisions, calibrations, splits, report) -> 
             "interpreter": find_interpreter()[0],
         },
         quality=report.figures,
+        knees={p: of.knees for p, of in judged.items() if of != detector.score},
     )
     files[GOLDEN] = _golden(manifest, detector, precisions, splits.calibration)
     files["card.md"] = card(manifest, report.lines).encode()
@@ -271,6 +303,6 @@ def _golden(manifest: Manifest, detector, precisions, calibration: Pictures) -> 
     first = [next(tiling(images.shape[1:], detector.by.size).cut(i)) for i in images]
     z_mean = np.asarray(detector.vae.encode(np.stack(first))[0])
     expected = {
-        p: run_golden(manifest, of.graphs, pictures, z_mean) for p, of in precisions.items()
+        p: run_golden(manifest, p, of.graphs, pictures, z_mean) for p, of in precisions.items()
     }
     return golden_bytes(pictures, z_mean, expected)

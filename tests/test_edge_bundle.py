@@ -297,7 +297,7 @@ def test_selftest_finds_a_machine_that_computes_otherwise(bundle_copy, output, c
 def test_selftest_holds_float32_to_one_part_in_ten_thousand(bundle):
     manifest = read_manifest(bundle)
     pictures, z, golden = read_golden((bundle / "golden.npz").read_bytes())
-    got = run_golden(manifest, load_graphs(bundle, manifest, "float32"), pictures, z)
+    got = run_golden(manifest, "float32", load_graphs(bundle, manifest, "float32"), pictures, z)
     assert compare(manifest, "float32", golden, got) == []
     got["score"] = got["score"] + 2e-4 * max(1.0, golden["float32"]["anomaly_map"].max())
     (line,) = compare(manifest, "float32", golden, got)

@@ -36,6 +36,7 @@ export interface Manifest {
   created: string;
   input: InputSpec;
   score: ScoreSpec | null; // null without a detector: the bundle generates, and judges nothing
+  knees: Partial<Record<Precision, Record<string, number>>>; // in place of the score's
   graphs: Partial<Record<Role, Partial<Record<Precision, GraphEntry>>>>;
   calibration: Partial<Record<Precision, CalibrationRecord>>;
   files: Record<string, FileEntry>;
@@ -75,6 +76,12 @@ export function graphOf(manifest: Manifest, role: Role, precision: Precision): G
 /** Whether pictures can be checked with it; else it only draws. */
 export function judges(manifest: Manifest): boolean {
   return manifest.score !== null;
+}
+
+/** How the outputs of this precision's detector become a score. */
+export function scoreOf(manifest: Manifest, precision: Precision): ScoreSpec {
+  const score = manifest.score!;
+  return { ...score, knees: { ...score.knees, ...manifest.knees[precision] } };
 }
 
 /** The precisions that pictures can be checked with, the best one first. */
@@ -128,6 +135,7 @@ function fields(record: Json): Manifest {
     created: text(record.created, "created"),
     input: { height: number(input.height, "input.height"), width: number(input.width, "input.width"), channels },
     score: detects ? scoreSpec(record.score) : null,
+    knees: each(record.knees ?? {}, "knees", (by, precision) => each(by, `knees.${precision}`, number)),
     graphs: graphs as Manifest["graphs"],
     calibration: each(record.calibration, "calibration", calibration) as Manifest["calibration"],
     files: each(record.files, "files", (f, name) => entry(name, object(f, name))),

@@ -3,7 +3,7 @@
 import type { Bundle } from "../core/bundle";
 import { type CalibrationRecord, label, type Label, pValue } from "../core/calibration";
 import { BundleError } from "../core/errors";
-import { graphOf, type Manifest, type Precision } from "../core/manifest";
+import { graphOf, type Manifest, type Precision, scoreOf } from "../core/manifest";
 import { type Picture, preprocess } from "../core/preprocess";
 import { limit, MAP, type Outputs, type ScoreSpec } from "../core/score";
 import { judgeTiles, Tiling } from "../core/tiles";
@@ -37,7 +37,8 @@ export class Runner {
     const graph = await Graph.load(await bundle.read(graphOf(manifest, "detector", precision)));
     const [, tileHeight, tileWidth] = graph.inputShape("image");
     const { height, width } = manifest.input;
-    return new Runner(manifest, calibration, graph, manifest.score!, new Tiling(height, width, tileHeight, tileWidth));
+    const tiling = new Tiling(height, width, tileHeight, tileWidth);
+    return new Runner(manifest, calibration, graph, scoreOf(manifest, precision), tiling);
   }
 
   /** calibration: in place of the bundle's, where a threshold was set here. */
