@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -178,11 +179,15 @@ def _from_record(record: dict) -> Manifest:
         made_from=record["made_from"],
         made_with=record["made_with"],
         quality=record["quality"],
-        knees={
-            precision: {name: float(knee) for name, knee in by_name.items()}
-            for precision, by_name in record.get("knees", {}).items()
-        },
+        knees={p: _knees(by_name) for p, by_name in record.get("knees", {}).items()},
     )
+
+
+def _knees(record: dict) -> dict:
+    knees = {name: float(knee) for name, knee in record.items()}
+    if not all(map(math.isfinite, knees.values())):
+        raise ValueError(f"knees {record}")
+    return knees
 
 
 def _input(record: dict, detects: bool) -> Any:

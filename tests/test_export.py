@@ -18,6 +18,7 @@ from edge.golden import read_golden
 from edge.interpreter import Graph
 from edge.manifest import read_entry, read_manifest
 from edge.runner import Runner
+from edge.score import heights
 from export.__main__ import main
 from export.bundle import export
 from export.saved_model import write_saved_model
@@ -170,6 +171,25 @@ def test_each_precision_is_calibrated_on_its_own_scores(bundle, held_out, precis
     scores = sorted(runner.check(image[:, :, 0]).score for image in held_out)
     recorded = read_manifest(bundle).calibrations[precision].scores
     np.testing.assert_allclose(recorded, scores, rtol=1e-5)
+
+
+def test_int8_counts_from_what_good_pictures_reach_in_its_graph(bundle, run):
+    runners = {precision: Runner(bundle, precision) for precision in PRECISIONS}
+    score = runners["float32"].score
+    assert score == read_manifest(bundle).score
+    assert runners["int8"].score._replace(knees=score.knees) == score
+    beyond = {name: {p: [] for p in PRECISIONS} for name in score.knees}
+    train = run.load_splits().train
+    for picture in train.batch(range(len(train))):
+        for precision, runner in runners.items():
+            (outputs,) = runner.infer(picture)
+            for name, height in heights(outputs, score)[1].items():
+                beyond[name][precision].append(height - runner.score.knees[name])
+    for name, of in beyond.items():
+        difference = np.subtract(of["int8"], of["float32"])
+        moved = runners["int8"].score.knees[name] - score.knees[name]
+        assert moved != 0
+        assert abs(np.median(difference)) < 0.01 < abs(np.median(difference + moved))
 
 
 def test_golden_vectors_are_of_held_out_pictures_and_of_each_precision(bundle):

@@ -210,6 +210,9 @@ NAN, INF = float("nan"), float("inf")
         (set_to("calibration", "int8", "scores", value=[]), "at least 8 scores"),
         (set_to("calibration", "int8", "scores", value=[9, 8, 7, 6, 5, 4, 3, 2]), "ascending"),
         (set_to("calibration", "int8", "scores", value=[10**400] * 8), "misstates a field"),
+        (set_to("knees", value=["int8"]), "misstates a field"),
+        (set_to("knees", value={"int8": {"features": NAN}}), "misstates a field"),
+        (set_to("knees", value={"int8": {"features": "high"}}), "misstates a field"),
     ],
 )
 def test_manifests_that_are_whole_and_make_no_sense(nuts, store, change, words):
