@@ -81,7 +81,9 @@ class Manifest(NamedTuple):
 
     def score_of(self, precision: str) -> ScoreSpec:
         """How the outputs of this precision's detector become a score."""
-        return self.score._replace(knees={**self.score.knees, **self.knees.get(precision, {})})
+        own = self.knees.get(precision, {})
+        knees = {name: own.get(name, knee) for name, knee in self.score.knees.items()}
+        return self.score._replace(knees=knees)
 
     def graph(self, role: str, precision: str) -> GraphEntry:
         """Raises: BundleError naming what the bundle has where it lacks this one."""

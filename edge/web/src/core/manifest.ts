@@ -81,7 +81,9 @@ export function judges(manifest: Manifest): boolean {
 /** How the outputs of this precision's detector become a score. */
 export function scoreOf(manifest: Manifest, precision: Precision): ScoreSpec {
   const score = manifest.score!;
-  return { ...score, knees: { ...score.knees, ...manifest.knees[precision] } };
+  const own = manifest.knees[precision] ?? {};
+  const knees = Object.entries(score.knees).map(([name, knee]) => [name, own[name] ?? knee]);
+  return { ...score, knees: Object.fromEntries(knees) };
 }
 
 /** The precisions that pictures can be checked with, the best one first. */
