@@ -367,7 +367,7 @@ def test_more_bits_leave_more_of_the_picture(trained):
     x, _ = bars(64, seed=5)
     points = compress.rate_distortion(trained, x, bars(200)[0], steps=(0.25, 1.0, 4.0, 16.0))
     assert all(a.rate > b.rate > 0 for a, b in itertools.pairwise(points))
-    assert points[0].psnr > points[-1].psnr + 1
+    assert points[0].psnr > points[-1].psnr + 0.5
     whole = codes.reconstruct(trained, x)
     error = np.square(np.clip(whole, 0, 1) - x / 255.0).mean()
     assert points[0].psnr == pytest.approx(-10 * np.log10(error), abs=0.3)
