@@ -27,7 +27,8 @@ def run_golden(
 ) -> dict:
     """Runs pictures and codes through the three graphs of one precision.
 
-    graphs: role -> Graph. pictures: uint8 arrays of any size. z: float32 (n, latent).
+    graphs: role -> Graph, of that precision. pictures: uint8 arrays of any size. z: float32
+        (n, latent).
     Returns: "score" (n,), "anomaly_map" (n, h, w) of the input spec's size, "z_mean" (n, latent) of
         each picture's first tile, "image" (n, ...) of the model's size.
     """
