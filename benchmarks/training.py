@@ -19,6 +19,7 @@ import numpy as np
 import tensorflow as tf
 
 from vae_tf.augment import Augmentation
+from vae_tf.memory import keep_freed_memory
 from vae_tf.restoring import NECK, RestoringVAE
 from vae_tf.vae import VAE
 
@@ -55,7 +56,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--batch", type=int, default=8)
     parser.add_argument("--steps", type=int, default=50)
+    parser.add_argument(
+        "--give-back", action="store_true", help="freed memory to the system, as C libraries do"
+    )
     options = parser.parse_args()
+    if not options.give_back:
+        keep_freed_memory()  # as `train` does
     print("| picture | plain ms a step | restoring ms a step | times |\n|---|---|---|---|")
     for shape in SHAPES:
         plain, restoring = compare(shape, options.batch, options.steps)

@@ -185,6 +185,8 @@ def _judged(detector, precisions: dict[str, _Graphs], train: Pictures) -> dict[s
     in a part is how far it is beyond what good ones reach, so the knees go with the graph.
     """
     score = detector.score
+    if not score.knees:
+        return dict.fromkeys(precisions, score)
     rows = np.linspace(0, len(train) - 1, min(len(train), _VERIFIED)).astype(int)
     reached: dict[str, list[dict[str, float]]] = {p: [] for p in precisions}
     for picture in train.batch(np.unique(rows)):

@@ -18,6 +18,7 @@ from vae_tf.data import Splits, load_data
 from vae_tf.data.sequences import SequenceSplits, load_sequences
 from vae_tf.detector import Detector
 from vae_tf.errors import RunError, file_error
+from vae_tf.memory import keep_freed_memory
 from vae_tf.progress import ProgressBar
 from vae_tf.results import plot_training
 from vae_tf.run import Run
@@ -41,6 +42,7 @@ def train(config: Config, folder, resume: bool = False, callbacks=(), say=print)
     # Seeds and deterministic kernels: the same run twice gives the same weights on one machine.
     keras.utils.set_random_seed(config.seed)
     tf.config.experimental.enable_op_determinism()
+    keep_freed_memory()
     if not resume:
         Run.require_none(folder)  # before its decoded pictures are replaced
     if Run.exists(folder):
