@@ -273,9 +273,29 @@ def _foreign(x: tf.Tensor, draw: _Draw) -> tf.Tensor:
 
 def _blur(x: tf.Tensor, window: int) -> tf.Tensor:
     """Mean over a window, an odd number of pixels a side."""
-    channels, reach = x.shape[-1], window // 2
+    reach = window // 2
     padded = tf.pad(x, [[0, 0], [reach, reach], [reach, reach], [0, 0]], mode="SYMMETRIC")
-    for shape in ((window, 1), (1, window)):
-        kernel = tf.fill((*shape, channels, 1), 1.0 / window)
-        padded = tf.nn.depthwise_conv2d(padded, kernel, [1, 1, 1, 1], "VALID")
-    return padded
+    return _sums(_sums(padded, window, 1), window, 2) * (1 / window**2)
+
+
+def _sums(x: tf.Tensor, window: int, axis: int) -> tf.Tensor:
+    """Of `window` neighbours each along axis 1 or 2, where all are there.
+
+    Sums of 1, 2, 4 … neighbours are doubled, and those that make up the window added: on a
+    processor several times as quick as a convolution or pooling of so few channels.
+    """
+
+    def part(of: tf.Tensor, start: int, length: int) -> tf.Tensor:
+        rows = slice(start, start + length)
+        return of[:, rows] if axis == 1 else of[:, :, rows]
+
+    length = x.shape[axis] - window + 1
+    sums, size = x, 1
+    total, done = 0.0, 0
+    while done < window:
+        if window & size:
+            total, done = total + part(sums, done, length), done + size
+        if done < window:
+            rest = sums.shape[axis] - size
+            sums, size = part(sums, 0, rest) + part(sums, size, rest), 2 * size
+    return total
