@@ -63,7 +63,8 @@ class Calibration(NamedTuple):
         needed = math.ceil(1 / self.rate) - 1
         return (
             f"{n} good pictures are too few for a false-alarm rate of {self.rate:g} "
-            f"({needed} needed): the threshold comes from an exponential tail fitted to the scores"
+            f"({needed} needed): the threshold comes from an exponential tail fitted to the "
+            "scores, and lets more defects pass; take more good pictures, or a higher rate"
         )
 
 

@@ -42,7 +42,8 @@ export function note({ scores, rate, method }: CalibrationRecord): string {
   const needed = Math.ceil(1 / rate) - 1;
   return (
     `${n} good pictures are too few for a false-alarm rate of ${rate} (${needed} needed): ` +
-    "the threshold comes from an exponential tail fitted to the scores"
+    "the threshold comes from an exponential tail fitted to the scores, " +
+    "and lets more defects pass; take more good pictures, or a higher rate"
   );
 }
 
