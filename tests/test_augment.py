@@ -67,6 +67,34 @@ def test_brightness_follows_the_pictures_own():
     assert 0.1 < suggest(as_pictures(varied)).brightness < 0.5
 
 
+def discs(places, rng) -> np.ndarray:
+    """A disc with a hole, at each of some places; places: (n, 2), rows and columns."""
+    rows, columns = np.mgrid[:60, :80]
+    away = [np.hypot(rows - y, columns - x) for y, x in places]
+    pictures = np.stack([np.where((a < 18) & (a > 6), 200.0, 60.0) for a in away])
+    return np.clip(pictures + rng.normal(0, 4, pictures.shape), 0, 255).astype(np.uint8)[..., None]
+
+
+@pytest.mark.parametrize("spread", [0.02, 0.04])
+def test_parts_are_moved_as_far_as_they_are_seen_to_lie(spread):
+    rng = np.random.default_rng(0)
+    middle = np.array([30, 40])
+    moved = discs(middle + rng.normal(0, 60 * spread, (50, 2)), rng)
+    told = suggest(as_pictures(moved)).shift
+    assert told == pytest.approx(2 * spread, rel=0.4)
+    many = discs(middle + rng.normal(0, 60 * spread, (400, 2)), rng)
+    assert suggest(as_pictures(many)).shift < told  # they show it themselves
+
+
+def test_parts_are_moved_a_little_where_nothing_tells_how_far():
+    rng = np.random.default_rng(0)
+    in_place = discs(np.full((40, 2), 30), rng)
+    textures = rng.integers(0, 256, (40, 60, 80, 1)).astype(np.uint8)
+    anywhere = discs(rng.uniform(0, 60, (40, 2)), rng)
+    for pictures in (in_place, textures, anywhere):
+        assert suggest(as_pictures(pictures)).shift == 0.02
+
+
 def test_few_pictures_bear_out_no_symmetry():
     told = suggest(as_pictures(np.full((5, 16, 16, 3), 90, np.uint8)))
     assert not told.mirror

@@ -20,9 +20,12 @@ _SAMPLE = 1000  # pictures that `suggest` looks at
 _THUMBNAIL = 24  # pixels a side
 _COMPONENTS = 16
 _MIRRORED_ERROR = 1.25  # of the error of pictures as they are, up to which mirrored ones are good
-_SHIFT = 0.02
+_SHIFT, _FARTHEST = 0.02, 0.1
+_LONGER_SIDE = 48  # pixels of the pictures that are laid over one another
+_SAME_PART = 0.8  # correlation with the mean, from which on pictures show one part in one pose
+_SPREADS = 2.0  # of where parts lie, that they may be moved by
 _SHARE_OF_SPREAD = 0.5  # of the brightness seen, that is added to each picture's own
-_ENOUGH = 100  # pictures, from which on they show themselves how brightness varies
+_ENOUGH = 100  # pictures, from which on they show themselves how they vary
 
 
 class Augmentation(NamedTuple):
@@ -86,19 +89,46 @@ def suggest(good: Pictures) -> Augmentation:
 
     Mirrored pictures count as good where what half of the pictures teach (their principal
     components) explains the other half mirrored about as well as unmirrored. Brightness varies by
-    half as much again as it does from picture to picture, and by less the more of them there are;
-    parts lie a little aside.
+    half as much again as it does from picture to picture, and parts lie as far aside as they can
+    be seen to lie, at least a little; both by less the more pictures there are.
     """
     rows = np.linspace(0, len(good) - 1, min(len(good), _SAMPLE)).astype(int)
     images = good.batch(np.unique(rows))
-    share = _SHARE_OF_SPREAD * min(1.0, (_ENOUGH / len(good)) ** 0.5)
+    share = min(1.0, (_ENOUGH / len(good)) ** 0.5)
     brightness = np.log(images.mean(axis=(1, 2, 3), dtype=np.float64) / 255 + 0.02)
     return Augmentation(
         mirror=_as_good(images, images[:, :, ::-1]),
         flip=_as_good(images, images[:, ::-1]),
-        shift=_SHIFT,
-        brightness=round(share * float(brightness.std()), 3),
+        shift=round(float(np.clip(share * _SPREADS * _displaced(images), _SHIFT, _FARTHEST)), 3),
+        brightness=round(share * _SHARE_OF_SPREAD * float(brightness.std()), 3),
     )
+
+
+def _displaced(images: np.ndarray) -> float:
+    """Spread of where the part lies, as a share of the shorter side; 0 where that cannot be told.
+
+    Each picture is laid over the mean of the others where it correlates best with it.
+    """
+    height, width = images.shape[1:3]
+    scale = _LONGER_SIDE / max(height, width)
+    h, w = max(8, round(height * scale)), max(8, round(width * scale))
+    grey = images.mean(axis=3).astype(np.uint8)[..., None]
+    small = _thumbnails(grey, (w, h)).reshape(-1, h, w)
+    if len(small) < 8:
+        return 0.0
+    others = (small.sum(axis=0) - small) / (len(small) - 1)
+    # Padded, so that nothing comes in again at the other side.
+    spectra = (np.fft.rfft2(x, (2 * h, 2 * w)) for x in (small, others))
+    product = next(spectra) * np.conj(next(spectra))
+    overlaps = np.fft.fftshift(np.fft.irfft2(product, (2 * h, 2 * w)), axes=(1, 2))
+    near = overlaps[:, h - h // 4 : h + h // 4 + 1, w - w // 4 : w + w // 4 + 1]
+    best = near.reshape(len(near), -1).argmax(axis=1)
+    norms = [np.sqrt(np.square(x).sum(axis=(1, 2))) for x in (small, others)]
+    alike = near.max(axis=(1, 2)) / (norms[0] * norms[1] + 1e-6)
+    if np.median(alike) < _SAME_PART:
+        return 0.0
+    places = np.unravel_index(best, near.shape[1:])
+    return max(float(np.std(of)) for of in places) / min(h, w)
 
 
 def _as_good(images: np.ndarray, changed: np.ndarray) -> bool:
@@ -117,13 +147,14 @@ def _as_good(images: np.ndarray, changed: np.ndarray) -> bool:
     return bool(errors[1] <= _MIRRORED_ERROR * errors[0])
 
 
-def _thumbnails(images: np.ndarray) -> np.ndarray:
-    """float (n, values), without each picture's own brightness and contrast."""
+def _thumbnails(images: np.ndarray, size=(_THUMBNAIL, _THUMBNAIL)) -> np.ndarray:
+    """float (n, values), without each picture's own brightness and contrast.
+
+    size: width and height.
+    """
     small = [
         np.asarray(
-            Image.fromarray(i[..., 0] if i.shape[2] == 1 else i).resize(
-                (_THUMBNAIL, _THUMBNAIL), Image.Resampling.BOX
-            ),
+            Image.fromarray(i[..., 0] if i.shape[2] == 1 else i).resize(size, Image.Resampling.BOX),
             np.float32,
         ).ravel()
         for i in images
