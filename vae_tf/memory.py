@@ -14,8 +14,8 @@ def keep_freed_memory() -> bool:
     """Has the process keep up to 1 GiB that it has freed, where the C library is glibc.
 
     By default glibc gives every large block back to the system, so a step on the CPU gets most of
-    its tensors as new pages, tens of thousands of them, each of which the system clears first; on
-    a virtual machine that can be a third of the step (`python -m benchmarks.training --give-back`).
+    its tensors as new pages, tens of thousands of them, each of which the system clears first: on
+    a virtual machine a good part of the step (`python -m benchmarks.training --give-back`).
 
     Returns: whether it could be arranged; elsewhere nothing changes.
     """
