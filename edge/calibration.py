@@ -19,9 +19,10 @@ from edge.errors import CalibrationError
 MIN_SCORES = 8
 WARN_FACTOR = 5  # a picture is warned of up to this many times the false-alarm rate
 DEFAULT_RATE = 0.01
+_LARGEST = 500.0  # of which the exponential is no infinity yet
 
 CONFORMAL = "conformal"
-TAIL = "exponential tail"
+TAIL = "Pareto tail"
 
 
 class Calibration(NamedTuple):
@@ -29,7 +30,7 @@ class Calibration(NamedTuple):
 
     scores: of good pictures, ascending. rate: the false-alarm rate asked for.
     threshold: fail above it. warn_threshold: warn above it.
-    method: "conformal", or "exponential tail" where there are too few scores for the rate.
+    method: "conformal", or "Pareto tail" where there are too few scores for the rate.
     """
 
     scores: tuple
@@ -63,7 +64,7 @@ class Calibration(NamedTuple):
         needed = math.ceil(1 / self.rate) - 1
         return (
             f"{n} good pictures are too few for a false-alarm rate of {self.rate:g} "
-            f"({needed} needed): the threshold comes from an exponential tail fitted to the "
+            f"({needed} needed): the threshold comes from a Pareto tail fitted to the "
             "scores, and lets more defects pass; take more good pictures, or a higher rate"
         )
 
@@ -118,14 +119,20 @@ def _threshold(scores: np.ndarray, rate: float, method: str) -> float:
 
 
 class _Tail(NamedTuple):
-    """Exponential tail over the upper third of the scores, with the scale's own uncertainty.
+    """Pareto tail over the upper third of the scores, with the shape's own uncertainty.
 
-    k excesses over `start` with sum S, taken as exponential with unknown scale (flat prior on its
-    logarithm), predict P(excess > e) = (1 + e / S) ** -k: a Lomax tail, heavier the fewer they are.
+    What a part has beyond its knees adds up to a score, so a few good parts score several times
+    what most do, and a tail that falls exponentially is passed far more often than it says. Here
+    log(1 + excess / unit) does, whose k values with sum S, taken as exponential with unknown scale
+    (flat prior on its logarithm), predict P(value > v) = (1 + v / S) ** -k: a heavier tail the
+    fewer they are. Beyond a high threshold tails look like that (Pickands 1975).
+
+    unit: mean excess over `start`. mass: share of scores above it.
     """
 
     start: float
-    excess_sum: float
+    unit: float
+    log_sum: float
     k: int
     mass: float
 
@@ -134,15 +141,18 @@ class _Tail(NamedTuple):
         n = scores.size
         k = max(4, math.ceil(n / 3))
         start = float(scores[n - k - 1])
-        excess_sum = float(np.sum(scores[n - k :] - start))
+        excess = scores[n - k :] - start
         # Equal scores leave no scale: anything above them is then as rare as can be said.
-        floor = 1e-9 * max(1.0, abs(start))
-        return cls(start, max(excess_sum, floor), k, (k + 1) / (n + 1))
+        unit = max(float(np.mean(excess)), 1e-9 * max(1.0, abs(start)))
+        log_sum = max(float(np.sum(np.log1p(excess / unit))), 1e-9)
+        return cls(start, unit, log_sum, k, (k + 1) / (n + 1))
 
     def p_value(self, score: float) -> float:
         if not score < math.inf:
             return 0.0
-        return self.mass * (1 + (score - self.start) / self.excess_sum) ** -self.k
+        value = math.log1p((score - self.start) / self.unit)
+        return self.mass * (1 + value / self.log_sum) ** -self.k
 
     def score_at(self, rate: float) -> float:
-        return self.start + self.excess_sum * ((self.mass / rate) ** (1 / self.k) - 1)
+        value = self.log_sum * ((self.mass / rate) ** (1 / self.k) - 1)
+        return self.start + self.unit * math.expm1(min(value, _LARGEST))

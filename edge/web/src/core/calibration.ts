@@ -5,7 +5,8 @@ import { CalibrationError } from "./errors";
 export const MIN_SCORES = 8;
 const WARN_FACTOR = 5;
 const CONFORMAL = "conformal";
-const TAIL = "exponential tail";
+const TAIL = "Pareto tail";
+const LARGEST = 500; // of which the exponential is no infinity yet
 
 export type Label = "pass" | "warn" | "fail";
 
@@ -42,7 +43,7 @@ export function note({ scores, rate, method }: CalibrationRecord): string {
   const needed = Math.ceil(1 / rate) - 1;
   return (
     `${n} good pictures are too few for a false-alarm rate of ${rate} (${needed} needed): ` +
-    "the threshold comes from an exponential tail fitted to the scores, " +
+    "the threshold comes from a Pareto tail fitted to the scores, " +
     "and lets more defects pass; take more good pictures, or a higher rate"
   );
 }
@@ -83,29 +84,34 @@ function thresholdFor(scores: number[], rate: number, method: string): number {
   return scores[scores.length - 1 - allowed(scores.length, rate)];
 }
 
-/** A Lomax tail over the upper third of the scores; see `edge.calibration._Tail`. */
+/** A Pareto tail over the upper third of the scores; see `edge.calibration._Tail`. */
 class Tail {
   readonly start: number;
   readonly mass: number;
   private readonly k: number;
-  private readonly excessSum: number;
+  private readonly unit: number;
+  private readonly logSum: number;
 
   constructor(scores: number[]) {
     const n = scores.length;
     this.k = Math.max(4, Math.ceil(n / 3));
     this.start = scores[n - this.k - 1];
-    const sum = scores.slice(n - this.k).reduce((total, s) => total + (s - this.start), 0);
+    const excess = scores.slice(n - this.k).map((s) => s - this.start);
+    const total = (values: number[]) => values.reduce((sum, v) => sum + v, 0);
     // Equal scores leave no scale: anything above them is then as rare as can be said.
-    this.excessSum = Math.max(sum, 1e-9 * Math.max(1, Math.abs(this.start)));
+    this.unit = Math.max(total(excess) / this.k, 1e-9 * Math.max(1, Math.abs(this.start)));
+    this.logSum = Math.max(total(excess.map((e) => Math.log1p(e / this.unit))), 1e-9);
     this.mass = (this.k + 1) / (n + 1);
   }
 
   pValue(score: number): number {
     if (!(score < Infinity)) return 0;
-    return this.mass * (1 + (score - this.start) / this.excessSum) ** -this.k;
+    const value = Math.log1p((score - this.start) / this.unit);
+    return this.mass * (1 + value / this.logSum) ** -this.k;
   }
 
   scoreAt(rate: number): number {
-    return this.start + this.excessSum * ((this.mass / rate) ** (1 / this.k) - 1);
+    const value = this.logSum * ((this.mass / rate) ** (1 / this.k) - 1);
+    return this.start + this.unit * Math.expm1(Math.min(value, LARGEST));
   }
 }
