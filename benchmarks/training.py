@@ -16,9 +16,9 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import keras
 import numpy as np
-import tensorflow as tf
 
 from vae_tf.augment import Augmentation
+from vae_tf.data.pictures import GOOD, Pictures
 from vae_tf.memory import keep_freed_memory
 from vae_tf.restoring import NECK, RestoringVAE
 from vae_tf.vae import VAE
@@ -37,7 +37,8 @@ def compare(shape, batch: int, steps: int) -> tuple[float, float]:
     """Median seconds a step of the plain and of the restoring VAE."""
     rng = np.random.default_rng(0)
     images = rng.integers(0, 256, (4 * batch, *shape), np.uint8)
-    data = tf.data.Dataset.from_tensor_slices(images).repeat().batch(batch, drop_remainder=True)
+    names = [str(i) for i in range(len(images))]
+    data = Pictures(images, names, [GOOD] * len(images)).dataset(batch, 0, drop_remainder=True)
     augmentation = Augmentation(mirror=True, shift=0.02, brightness=0.1)
     models = (
         VAE.for_pictures(shape, neck=NECK),

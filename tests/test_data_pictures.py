@@ -87,3 +87,7 @@ def test_order_is_the_same_in_memory_and_on_disk(pictures):
 def test_no_pictures_no_batches(pictures, options):
     assert list(pictures.take([]).dataset(8, **options)) == []
     assert list(pictures.take([]).batches(8)) == []
+
+
+def test_end_of_a_pass_waits_for_no_thread_that_tunes(pictures):
+    assert pictures.dataset(8, seed=1).options().autotune.enabled is False

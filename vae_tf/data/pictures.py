@@ -10,6 +10,7 @@ import tensorflow as tf
 from edge.tiles import Tiling, tiling
 
 GOOD = "good"
+_AHEAD = 2  # batches that wait for the training step
 
 
 class Rows:
@@ -190,7 +191,7 @@ class Pictures:
                 if endless
                 else tf.data.experimental.assert_cardinality(total)
             )
-            return data.prefetch(tf.data.AUTOTUNE)
+            return data.prefetch(_AHEAD).with_options(_untuned())
 
     def _gather(self):
         if self.classes is not None:
@@ -211,6 +212,16 @@ class Pictures:
             return gather
         table = tf.constant(images)  # captured by the map, not written into its graph
         return lambda rows: tf.gather(table, rows)
+
+
+def _untuned() -> tf.data.Options:
+    """Without the thread that tunes buffers, which nothing here leaves to it.
+
+    It sleeps twice as long each time, up to a minute, and the end of a pass waits until it wakes.
+    """
+    options = tf.data.Options()
+    options.autotune.enabled = False
+    return options
 
 
 def _lazily(array: np.ndarray | Rows) -> np.ndarray | Rows:
