@@ -317,6 +317,22 @@ def test_many_pictures_are_worth_more_steps(pictures, asked, planned):
     assert config.planned_steps(pictures) == planned
 
 
+@pytest.mark.parametrize(
+    ("changes", "pictures", "steps", "batch"),
+    [
+        ({}, 500, 2800, 4),
+        ({}, 2500, 1750, 16),
+        ({"objective": "plain"}, 500, 1400, 8),
+        ({"steps": 80}, 500, 80, 8),
+        ({"batch_size": 6}, 500, 1400, 6),
+        ({}, 3, 2800, 3),
+    ],
+)
+def test_the_quick_preset_sees_as_many_pictures_in_smaller_batches(changes, pictures, steps, batch):
+    config = Config.for_preset(DataConfig("somewhere"), "quick", **changes)
+    assert (config.planned_steps(pictures), config.planned_batch(pictures)) == (steps, batch)
+
+
 def test_a_copied_run_directory_opens(tiny_run, tmp_path):
     moved = shutil.copytree(tiny_run.folder, tmp_path / "elsewhere")
     assert len(Run.open(moved).load_splits().train) == 52

@@ -8,7 +8,7 @@ from edge.calibration import DEFAULT_RATE
 from edge.errors import UserError
 
 PRESETS = {
-    # steps of training; where the VAE is plain, early stopping may end sooner
+    # steps of training, of 8 pictures; where the VAE is plain, early stopping may end sooner
     "quick": {"steps": 1400},
     "standard": {"steps": 4000},
     "best": {"steps": 12000},
@@ -16,6 +16,7 @@ PRESETS = {
 _FEW = 1000  # pictures, for which a preset's steps are meant
 # Small batches find more with the same pictures seen; where there are many, they gain nothing.
 _BATCH, _LARGE_BATCH, _MANY = 8, 16, 2000
+_QUICK_BATCH = 4  # of the steps that the quick preset restores for
 _MOST_TIMES = 3.0  # that many steps for many pictures
 OBJECTIVES = ("restore", "plain")
 MODELS = (
@@ -59,7 +60,8 @@ class Config:
     free_bits: nats that each latent has for nothing. capacity: nats that the KL is drawn to.
     samples: draws of an importance-weighted model.
     damage: what a denoising model learns to undo, see `uses.damages.Damage.parse`.
-    batch_size: pictures a step; None for 8, or 16 where there are 2,000 to train on.
+    batch_size: pictures a step; None for 8, or 16 where there are 2,000 to train on; 4 where the
+        quick preset says how many steps to restore for.
     steps: optimiser steps; those of the preset are meant for batches of 8 and are more where there
         are many pictures, see `planned_steps`.
     augmentation: "auto" for what the pictures bear out, else as `Augmentation.parse` takes it.
@@ -181,9 +183,7 @@ class Config:
 
     def planned_batch(self, pictures: int) -> int:
         """How many of so many training pictures a step takes."""
-        if self.batch_size is None:
-            return _LARGE_BATCH if pictures >= _MANY else min(_BATCH, pictures)
-        return min(self.batch_size, pictures)
+        return min(self.batch_size or self._preset_batch(pictures), pictures)
 
     def planned_steps(self, pictures: int) -> int:
         """The steps that so many training pictures are worth, where the preset says how many.
@@ -191,12 +191,22 @@ class Config:
         Few pictures are learnt by heart, and good ones that were not among them then raise alarms;
         many go on teaching.
         """
-        if self.steps != PRESETS[self.preset]["steps"]:
+        if not self._preset_steps:
             return self.steps
         times = min(max(1.0, pictures / _FEW), _MOST_TIMES)
-        if self.batch_size is None and pictures >= _MANY:
-            times *= _BATCH / _LARGE_BATCH  # as many pictures in all
+        if self.batch_size is None:
+            times *= _BATCH / self._preset_batch(pictures)  # as many pictures in all
         return round(self.steps * times)
+
+    @property
+    def _preset_steps(self) -> bool:
+        return self.steps == PRESETS[self.preset]["steps"]
+
+    def _preset_batch(self, pictures: int) -> int:
+        if pictures >= _MANY:
+            return _LARGE_BATCH
+        quick = self.preset == "quick" and self.objective == "restore" and self._preset_steps
+        return _QUICK_BATCH if quick else _BATCH
 
     def to_dict(self) -> dict:
         """Plain JSON types."""
