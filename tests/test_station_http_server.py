@@ -73,7 +73,8 @@ def test_requests_sent_ahead_are_bounded():
 
     with serving(app, threads=1) as port, connect(port, b"GET / HTTP/1.1\r\nHost: x\r\n\r\n" * 900):
         time.sleep(2)
-    assert 1 <= len(calls) <= 50  # of 900; how many responses fit on the way, the system decides
+        ahead = len(calls)  # counted before the client goes
+    assert 1 <= ahead <= 8
 
 
 @pytest.mark.parametrize(
