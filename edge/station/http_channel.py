@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from typing import Any, Callable, Optional
 
 _AHEAD = 8  # requests that a client may send before it has its answers
@@ -85,9 +86,14 @@ def channel_class(refusal: Callable[[Any], Refusal], drained: int) -> type:
     class Channel(HTTPChannel):
         parser_class = Parser
 
+        def __init__(self, *args: Any, **kwargs: Any) -> None:
+            super().__init__(*args, **kwargs)
+            self.requests_lock = threading.RLock()
+
         def received(self, data: bytes) -> bool:
-            taken = super().received(data)
+            # In one go: else a thread answers some of what is too much before it is counted.
             with self.requests_lock:
+                taken = super().received(data)
                 for request in self.requests[_AHEAD:]:
                     request.close()
                     self.will_close = True
