@@ -79,7 +79,9 @@ def measure(name: str, data: DataConfig, preset: str, seed: int, out: Path) -> d
     quality = export(run.folder, folder, name=name, say=lambda line: None)
     bench = bench_apart((folder / "bundle").resolve(), "int8")
     int8 = quality["int8"]
-    five = Detector(detector.vae, detector.by).calibrate(splits.calibration, 0.05)
+    five = Detector(detector.vae, detector.by).calibrate(
+        splits.calibration, 0.05, splits.calibration_groups
+    )
     good = splits.test.take(np.flatnonzero(splits.test.labels == 0))
     record = {
         "set": name,

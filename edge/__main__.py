@@ -99,6 +99,11 @@ def _add_calibrate(parser) -> None:
         "--false-alarm-rate", type=float, metavar="R", help="default: the bundle's own"
     )
     parser.add_argument(
+        "--group-by",
+        metavar="KEY",
+        help="folder, or a regular expression: pictures with one key show one part, count as one",
+    )
+    parser.add_argument(
         "--station",
         type=_path,
         metavar="FOLDER|TOML",
@@ -191,6 +196,7 @@ def _calibrate(options) -> int:
         options.false_alarm_rate,
         options.station,
         options.dry_run,
+        options.group_by,
     )
     for reason in report.get("skipped", ()):
         print(f"edge calibrate: skipped {reason}", file=sys.stderr)

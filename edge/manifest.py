@@ -166,10 +166,7 @@ def _from_record(record: dict) -> Manifest:
         raise ValueError("no detector among the graphs, though there is a score")
     if not detects and not graphs.get("decoder"):
         raise ValueError("neither detector nor decoder among the graphs")
-    calibrations = {
-        p: Calibration(**{**c, "scores": tuple(map(float, c["scores"]))})
-        for p, c in record["calibration"].items()
-    }
+    calibrations = {p: Calibration.from_record(c) for p, c in record["calibration"].items()}
     return Manifest(
         name=record["name"],
         created=record["created"],

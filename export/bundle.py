@@ -75,7 +75,7 @@ def export(
         report = verify.Report()
         _verify_outputs(report, detector, precisions, splits)
         judged = _judged(detector, precisions, seen)
-        calibrations = _calibrations(detector, precisions, judged, splits.calibration)
+        calibrations = _calibrations(detector, precisions, judged, splits)
         _verify_scores(report, detector, precisions, judged, calibrations, splits)
         for line in report.lines:
             say(line)
@@ -205,12 +205,13 @@ def _judged(detector, precisions: dict[str, _Graphs], train: Pictures) -> dict[s
     return judged
 
 
-def _calibrations(detector, precisions: dict[str, _Graphs], judged, good: Pictures):
+def _calibrations(detector, precisions: dict[str, _Graphs], judged, splits):
     """Each precision's threshold, from its own graph's scores."""
     return {
         p: calibrate(
-            _device_scores(of.graphs["detector"], good.batches(64), judged[p]),
+            _device_scores(of.graphs["detector"], splits.calibration.batches(64), judged[p]),
             detector.calibration.rate,
+            splits.calibration_groups,
         )
         for p, of in precisions.items()
     }

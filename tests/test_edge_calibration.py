@@ -99,6 +99,83 @@ def test_false_alarms_of_the_tail_stay_within_twice_the_rate(n):
     assert np.mean(lighter) < 0.01
 
 
+@pytest.mark.parametrize("rate", [0.01, 0.05])
+@pytest.mark.parametrize("n", [8, 14, 18, 40])
+@pytest.mark.parametrize("draw", ["exponential", "chisquare", "lognormal"])
+def test_few_scores_that_happen_to_be_low_set_no_threshold_that_most_parts_pass(draw, n, rate):
+    # By whatever eight parts it is set: in one case of twenty more than twice the rate may fail.
+    rng = np.random.default_rng(3)
+    shape = () if draw == "exponential" else (1.0,)
+    new = np.sort(getattr(rng, draw)(*shape, size=200_000))
+    thresholds = [
+        calibrate(getattr(rng, draw)(*shape, size=n), rate).threshold for _ in range(2000)
+    ]
+    alarms = 1 - np.searchsorted(new, thresholds) / new.size
+    if n < 1 / rate - 1:
+        assert np.mean(alarms > 2 * rate) < 0.08
+    assert np.mean(alarms) < 1.1 * rate
+
+
+@thorough
+@given(scores, rates, st.integers(1, 5), st.data())
+def test_a_part_in_several_equal_pictures_counts_once(scores, rate, times, data):
+    once = calibrate(scores, rate)
+    groups = [part for part in range(len(scores)) for _ in range(times)]
+    several = calibrate(np.repeat(scores, times), rate, groups)
+    assert several.method == once.method
+    assert several.threshold == pytest.approx(once.threshold)
+    assert several.warn_threshold == pytest.approx(once.warn_threshold)
+    score = data.draw(values)
+    assert several.p_value(score) == pytest.approx(once.p_value(score))
+
+
+@thorough
+@given(st.lists(st.tuples(values, st.integers(0, 30)), min_size=8, max_size=150), rates, st.data())
+def test_verdict_follows_from_the_p_value_of_groups_too(pictures, rate, data):
+    scores, groups = zip(*pictures, strict=True)
+    calibration = calibrate(scores, rate, groups)
+    others, theirs = zip(*data.draw(st.permutations(pictures)), strict=True)
+    assert calibrate(others, rate, theirs).threshold == pytest.approx(calibration.threshold)
+    score = data.draw(st.one_of(st.sampled_from(scores), values, st.floats(0, 500)))
+    p_value = calibration.p_value(score)
+    assert 0 < p_value <= 1
+    assume(not math.isclose(p_value, rate, rel_tol=1e-3))
+    assert (calibration.label(score) == "fail") == (p_value < rate)
+
+
+def test_exposures_of_one_odd_part_do_not_pass_for_many_parts():
+    # Ten parts in ten pictures each are not a hundred parts.
+    rng = np.random.default_rng(5)
+    scores = np.repeat(rng.normal(size=10), 10) + 0.01 * rng.normal(size=100)
+    groups = np.repeat(np.arange(10), 10).tolist()
+    assert calibrate(scores, 0.01).method == CONFORMAL
+    calibration = calibrate(scores, 0.01, groups)
+    assert calibration.method == TAIL
+    assert calibration.threshold > calibrate(scores, 0.01).threshold
+    assert "10 groups of good pictures (100 pictures) are too few" in calibration.note
+    assert (
+        calibrate(scores, 0.1, groups).note
+        == "conformal, 10 groups of good pictures (100 pictures)"
+    )
+
+
+@pytest.mark.parametrize("groups", [[0] * 40, [0] * 39 + [1], [0, 1] * 20])
+def test_fewer_groups_than_a_tail_needs(groups):
+    calibration = calibrate(np.arange(40.0), 0.01, groups)
+    assert 39 < calibration.threshold < 10_000
+    assert calibration.method == TAIL
+
+
+@given(scores, rates, st.lists(values, max_size=5))
+def test_scores_that_join_are_of_parts_of_their_own(scores, rate, more):
+    groups = [i // 2 for i in range(len(scores))]
+    joined = calibrate(scores, rate, groups).extended(more, rate)
+    fresh = [*groups, *range(100, 100 + len(more))]
+    again = calibrate([*scores, *more], rate, fresh)
+    assert joined._replace(groups=()) == again._replace(groups=())
+    assert calibrate(scores, rate).extended(more, rate) == calibrate([*scores, *more], rate)
+
+
 @pytest.mark.parametrize("rate", [1e-12, 1e-300])
 def test_the_tail_has_a_threshold_for_any_rate(rate):
     calibration = calibrate(np.arange(8.0), rate)

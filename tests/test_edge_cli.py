@@ -364,6 +364,20 @@ def test_calibrate_keeps_the_rate_of_the_bundle(bundle_copy, good):
         assert "too few" in report[precision]["calibration"], "16 pictures, 99 needed"
 
 
+def test_calibrate_counts_the_pictures_of_a_group_as_one(bundle_copy, good, tmp_path):
+    for i, file in enumerate(sorted(good.iterdir())):
+        (tmp_path / "good" / f"part{i // 2}").mkdir(parents=True, exist_ok=True)
+        shutil.copy(file, tmp_path / "good" / f"part{i // 2}")
+    for key in ("folder", r"part\d"):
+        report = json.loads(
+            edge("calibrate", bundle_copy, tmp_path / "good", "--group-by", key).stdout
+        )
+        for precision, calibration in read_manifest(bundle_copy).calibrations.items():
+            assert calibration.groups and calibration.parts == 8
+            assert "8 groups of good pictures (16 pictures)" in report[precision]["calibration"]
+    edge("selftest", bundle_copy)
+
+
 @pytest.mark.parametrize(
     ("pictures_", "options", "words"),
     [
@@ -386,6 +400,8 @@ def test_calibrate_keeps_the_rate_of_the_bundle(bundle_copy, good):
             "edge calibrate: expected a false-alarm rate in (0, 0.5], got nan",
         ),
         (7, ("--false-alarm-rate", "x"), "'x'"),
+        (7, ("--group-by", "("), "expected the word folder or a regular expression"),
+        (7, ("--group-by", "part"), "group by part: no match in "),
     ],
 )
 def test_calibrate_that_cannot_leaves_the_bundle_alone(

@@ -115,6 +115,18 @@ def test_same_seed_gives_the_same_run(tiny_run, pictures, tmp_path):
     assert_same_run(tiny_run.folder, tmp_path / "again")
 
 
+def test_pictures_of_a_group_stay_together_and_count_as_one(tiny_run, tmp_path):
+    config = tiny_config(tiny_run, steps=48)
+    tens = dataclasses.replace(config.data, group_by=r"(\d+)\d\.png")
+    run = train(dataclasses.replace(config, data=tens), tmp_path / "grouped", say=quiet)
+    splits = json.loads((run.folder / "splits.json").read_bytes())["splits"]
+    keys = {part: {name[:-5] for name in names} for part, names in splits.items()}
+    assert not keys["calibration"] & (keys["train"] | keys["validation"])
+    calibration = run.load_detector().calibrated
+    assert len(calibration.groups) == len(calibration.scores) == len(splits["calibration"])
+    assert calibration.parts == len(keys["calibration"])
+
+
 def test_another_seed_gives_another_run(tiny_run, tmp_path):
     run = train(tiny_config(tiny_run, seed=1, steps=48), tmp_path / "other", say=quiet)
     assert run.history()["loss"][0] != Run.open(tiny_run.folder).history()["loss"][0]

@@ -205,7 +205,9 @@ def _evaluate(options) -> int:
     if options.score:
         splits = run.load_splits()
         detector.fit(splits.train, splits.validation)
-        detector.calibrate(splits.calibration, run.config.false_alarm_rate)
+        detector.calibrate(
+            splits.calibration, run.config.false_alarm_rate, splits.calibration_groups
+        )
     evaluation = evaluate(detector, pictures)
     if options.json:
         write_atomically(options.json, json.dumps(evaluation.figures, indent=1).encode())

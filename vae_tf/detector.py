@@ -7,7 +7,7 @@ and a verdict is written once, in `edge.score` and `edge.calibration`, which the
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import tensorflow as tf
@@ -78,9 +78,18 @@ class Detector:
             return Scored(np.zeros(0), np.zeros((0, *pictures.images.shape[1:3]), np.float32))
         return Scored(np.array([s for _, s in scored]), np.stack([h for h, _ in scored]))
 
-    def calibrate(self, good: Pictures, rate: float = DEFAULT_RATE) -> Detector:
-        """Sets the threshold. good: held-out pictures, not those that `fit` or training saw."""
-        self.calibration = calibrate(self.score_samples(good), rate)
+    def calibrate(
+        self,
+        good: Pictures,
+        rate: float = DEFAULT_RATE,
+        groups: Sequence[str] | None = None,
+    ) -> Detector:
+        """Sets the threshold.
+
+        good: held-out pictures, not those that `fit` or training saw. groups: of each picture what
+            tells its group, such as the part that several of them show.
+        """
+        self.calibration = calibrate(self.score_samples(good), rate, groups)
         return self
 
     @property

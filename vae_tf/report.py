@@ -193,7 +193,7 @@ def stops_too_many(counts: Counts, calibration: Calibration) -> bool:
     For good pictures drawn like the calibration ones the number that fail is beta-binomial, since
     the threshold is itself one of their scores.
     """
-    places = len(calibration.scores) + 1
+    places = calibration.parts + 1
     a = max(1.0, calibration.rate * places)
     chance = betabinom.sf(counts.stopped - 1, counts.good, a, max(1.0, places - a))
     return counts.stopped / counts.good > calibration.rate and chance < _SURPRISING

@@ -196,7 +196,7 @@ class Run:
             record = json.loads((self.folder / "calibration.json").read_bytes())
             with np.load(self.folder / "detector.npz", allow_pickle=False) as arrays:
                 by = make_score(vae, record["score"], dict(arrays))
-            detector = Detector(vae, by, Calibration(**record["calibration"]))
+            detector = Detector(vae, by, Calibration.from_record(record["calibration"]))
         except Exception as error:  # zipfile, JSON and NumPy raise many kinds on damage
             raise RunError(f"{self.folder}: the detector's files are damaged ({error})") from None
         if not by.ready:

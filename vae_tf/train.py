@@ -64,7 +64,7 @@ def train(config: Config, folder, resume: bool = False, callbacks=(), say=print)
         run.save_vae(vae)
         return run
     detector = Detector(vae).fit(splits.train, splits.validation)
-    detector.calibrate(splits.calibration, run.config.false_alarm_rate)
+    detector.calibrate(splits.calibration, run.config.false_alarm_rate, splits.calibration_groups)
     run.save_vae(vae)
     _plot(run, vae, splits)
     run.save_detector(detector)

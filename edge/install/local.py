@@ -32,7 +32,9 @@ def local_calibrations(bundle) -> Dict[str, Calibration]:
     return record["calibration"] if record else {}
 
 
-def recalibrate_store(store, folder, rate: Optional[float] = None, masks=None) -> dict:
+def recalibrate_store(
+    store, folder, rate: Optional[float] = None, masks=None, group_by: Optional[str] = None
+) -> dict:
     """`edge.recalibrate.recalibrate` for a store's active bundle. Raises the same."""
     from edge.recalibrate import recalibrate
 
@@ -43,7 +45,7 @@ def recalibrate_store(store, folder, rate: Optional[float] = None, masks=None) -
             shutil.copytree(opened.path(state.active), part, dirs_exist_ok=True)
         except (OSError, shutil.Error) as error:
             raise _copy_error(store, error) from None
-        report = recalibrate(part, folder, rate, masks)
+        report = recalibrate(part, folder, rate, masks, group_by)
         manifest = read_manifest(part)
     save_calibrations(store, state.active, manifest.calibrations, manifest.made_from)
     return report
@@ -83,8 +85,7 @@ def _read(path: Path) -> dict:
 
 def _parsed(record: dict) -> dict:
     calibrations = {
-        precision: Calibration(**{**c, "scores": tuple(map(float, c["scores"]))})
-        for precision, c in record["calibration"].items()
+        precision: Calibration.from_record(c) for precision, c in record["calibration"].items()
     }
     for calibration in calibrations.values():
         check_calibration(calibration)

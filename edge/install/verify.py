@@ -126,5 +126,7 @@ def check_calibration(calibration: Calibration) -> None:
     check_rate(calibration.rate)
     if len(scores) < MIN_SCORES or list(scores) != sorted(scores):
         raise BundleError(f"expected at least {MIN_SCORES} scores, in ascending order")
+    if calibration.groups and len(calibration.groups) != len(scores):
+        raise BundleError(f"expected a group for each of {len(scores)} scores")
     if calibration.warn_threshold > calibration.threshold:
         raise BundleError("the threshold for a warning lies above that for a failure")

@@ -261,6 +261,7 @@ def calibrate(
     rate: Optional[float],
     station: Optional[str],
     dry_run: bool,
+    group_by: Optional[str] = None,
 ) -> dict:
     """`edge calibrate` in its three forms: good pictures, with a station's masks, or its marks."""
     from edge.install.store import Store
@@ -268,6 +269,10 @@ def calibrate(
     if folder is None:
         if station is None:
             raise UserError("expected a FOLDER of good pictures, or --station with marks")
+        if group_by is not None:
+            raise UserError(
+                "--group-by goes with a FOLDER of good pictures; marks stay as they are"
+            )
         from edge.station.feedback import calibrate_from_marks
 
         precision = None
@@ -288,10 +293,10 @@ def calibrate(
     if Store.is_one(bundle):
         from edge.install.local import recalibrate_store
 
-        return recalibrate_store(bundle, folder, rate, masks)
+        return recalibrate_store(bundle, folder, rate, masks, group_by)
     from edge.recalibrate import recalibrate
 
-    return recalibrate(bundle, folder, rate, masks)
+    return recalibrate(bundle, folder, rate, masks, group_by)
 
 
 COMMANDS = {

@@ -16,7 +16,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Dict, Iterable, Iterator, List, NamedTuple, Optional, Sequence, Tuple
 
-from edge.calibration import Calibration, calibrate, check_rate
+from edge.calibration import Calibration, check_rate
 from edge.errors import BundleError
 from edge.manifest import PRECISIONS, read_manifest, write_manifest
 from edge.recalibrate import same_graphs
@@ -72,7 +72,7 @@ def propose(
     added = _not_yet(good, calibration.scores)
     new = calibration
     if added or (rate is not None and rate != calibration.rate):
-        new = calibrate([*calibration.scores, *added], calibration.rate if rate is None else rate)
+        new = calibration.extended(added, calibration.rate if rate is None else rate)
     missed = [
         Missed(m.record.id, m.record.score, *_judged(new, m.record.score))
         for m in marks

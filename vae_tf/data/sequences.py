@@ -44,6 +44,7 @@ class SequenceSplits:
     spec: SequenceSpec
     source: str
     class_names: None = None
+    calibration_groups: None = None
 
     def to_json(self) -> dict:
         """What a run records: which row is in which split."""

@@ -7,12 +7,12 @@ does better than it will on the next part, and the threshold would come out too 
 from __future__ import annotations
 
 import dataclasses
-import re
 from collections.abc import Sequence
-from pathlib import PurePosixPath
 
 import numpy as np
 
+from edge.errors import UserError
+from edge.groups import group_keys
 from edge.preprocess import InputSpec
 from vae_tf.data.duplicates import DuplicateReport
 from vae_tf.data.pictures import Pictures
@@ -47,6 +47,11 @@ class Splits:
     calibration_share: float
     group_by: str | None
     class_names: tuple[str, ...] | None = None
+
+    @property
+    def calibration_groups(self) -> list[str] | None:
+        """The group of each calibration picture; None where none belong together."""
+        return group_keys(self.calibration.names, self.group_by)
 
     def to_json(self) -> dict:
         """What a run records: every name in every split, and how they came there."""
@@ -149,41 +154,21 @@ def split_good(
 
 
 def _groups(names: Sequence[str], group_by: str | None) -> list[list[int]]:
-    if group_by is None:
+    try:
+        keys = group_keys(names, group_by)
+    except UserError as error:
+        raise DataError(str(error)) from None
+    if keys is None:
         return [[row] for row in range(len(names))]
     groups: dict[str, list[int]] = {}
-    key = _key_function(group_by)
-    for row, name in enumerate(names):
-        groups.setdefault(key(name), []).append(row)
+    for row, key in enumerate(keys):
+        groups.setdefault(key, []).append(row)
     if len(groups) < MIN_GROUPS:
         raise DataError(
             f"group by {group_by}: expected at least {MIN_GROUPS} groups, got {len(groups)} "
             f"({', '.join(sorted(groups))}); group by something finer, or not at all"
         )
     return list(groups.values())
-
-
-def _key_function(group_by: str):
-    if group_by == "folder":
-        return lambda name: str(PurePosixPath(name).parent)
-    try:
-        pattern = re.compile(group_by)
-    except re.error as error:
-        raise DataError(
-            f"group by {group_by}: expected the word folder or a regular expression ({error})"
-        ) from None
-
-    def key(name: str) -> str:
-        match = pattern.search(name)
-        found = match and (match.group(1) if pattern.groups else match.group())
-        if found is None:
-            raise DataError(
-                f"group by {group_by}: no match in {name}; "
-                "give a pattern that is found in the name of every good picture"
-            )
-        return found
-
-    return key
 
 
 def _take(groups: list[list[int]], target: int, at_least: int, leave: int):
