@@ -109,7 +109,7 @@ def measure(variant: str, data, steps: int, seed: int) -> dict[str, float]:
         arguments["augmentation"] = suggest(splits.train) if auto else Augmentation.parse("none")
         arguments["dropout"] = head_dropout(len(splits.train))
     vae = kind.for_pictures(splits.spec.shape, seed=seed, **arguments)
-    rate = 1e-3 if kind is VAE else config.learning_rate
+    rate = 1e-3 if kind is VAE else 3e-3
     schedule = keras.optimizers.schedules.CosineDecay(
         0.0, steps - 100, warmup_target=rate, warmup_steps=100
     )
@@ -139,7 +139,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, required=True, help="folder of the data sets")
     parser.add_argument("--out", type=Path, default=Path("out/ablation"))
-    parser.add_argument("--steps", type=int, default=PRESETS["quick"]["steps"])
+    parser.add_argument("--steps", type=int, default=PRESETS["quick"]["restore"])
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     kept = options.out / "ablation.json"

@@ -20,6 +20,7 @@ import numpy as np
 from vae_tf.augment import Augmentation
 from vae_tf.data.pictures import GOOD, Pictures
 from vae_tf.memory import keep_freed_memory
+from vae_tf.muon import Muon
 from vae_tf.restoring import NECK, RestoringVAE
 from vae_tf.vae import VAE
 
@@ -44,8 +45,9 @@ def compare(shape, batch: int, steps: int) -> tuple[float, float]:
         VAE.for_pictures(shape, neck=NECK),
         RestoringVAE.for_pictures(shape, augmentation=augmentation),
     )
-    for vae in models:
-        vae.compile(keras.optimizers.Adam(1e-3), steps_per_execution=10)
+    optimizers = keras.optimizers.Adam(1e-3), Muon(1e-3)  # as `train` has them
+    for vae, optimizer in zip(models, optimizers, strict=True):
+        vae.compile(optimizer, steps_per_execution=10)
         seconds(vae, data, 10)  # traces the graph
     times: tuple[list[float], list[float]] = ([], [])
     for turn in (0, 1, 0, 1, 0, 1, 0, 1, 0, 1, 0):

@@ -9,16 +9,16 @@ from edge.errors import UserError
 
 PRESETS = {
     # steps of training, of 8 pictures; where the VAE is plain, early stopping may end sooner
-    "quick": {"steps": 1400},
-    "standard": {"steps": 4000},
-    "best": {"steps": 12000},
+    "quick": {"restore": 700, "plain": 1400},
+    "standard": {"restore": 2500, "plain": 4000},
+    "best": {"restore": 8000, "plain": 12000},
 }
 _FEW = 1000  # pictures, for which a preset's steps are meant
 # Small batches find more with the same pictures seen; where there are many, they gain nothing.
 _BATCH, _LARGE_BATCH, _MANY = 8, 16, 2000
-_QUICK_BATCH = 4  # of the steps that the quick preset restores for
 _MOST_TIMES = 3.0  # that many steps for many pictures
 OBJECTIVES = ("restore", "plain")
+_RATES = {"restore": 0.012, "plain": 3e-3}  # of Muon and of Adam
 MODELS = (
     *("vae", "conditional", "adversarial", "importance", "ladder", "recurrent"),
     "denoising",
@@ -60,10 +60,10 @@ class Config:
     free_bits: nats that each latent has for nothing. capacity: nats that the KL is drawn to.
     samples: draws of an importance-weighted model.
     damage: what a denoising model learns to undo, see `uses.damages.Damage.parse`.
-    batch_size: pictures a step; None for 8, or 16 where there are 2,000 to train on; 4 where the
-        quick preset says how many steps to restore for.
-    steps: optimiser steps; those of the preset are meant for batches of 8 and are more where there
-        are many pictures, see `planned_steps`.
+    batch_size: pictures a step; None for 8, or 16 where there are 2,000 to train on.
+    learning_rate: at its highest; None for what suits the objective.
+    steps: optimiser steps; None for the preset's, which are meant for batches of 8 and are more
+        where there are many pictures, see `planned_steps`.
     augmentation: "auto" for what the pictures bear out, else as `Augmentation.parse` takes it.
     false_alarm_rate: share of good pictures that may fail, for the threshold.
     """
@@ -83,8 +83,8 @@ class Config:
     samples: int = 5
     damage: str | None = None
     batch_size: int | None = None
-    steps: int = 4000
-    learning_rate: float = 3e-3
+    steps: int | None = None
+    learning_rate: float | None = None
     augmentation: str = "auto"
     false_alarm_rate: float = DEFAULT_RATE
     seed: int = 0
@@ -106,8 +106,9 @@ class Config:
             if getattr(self, name) is not None and getattr(self, name) < 1:
                 raise UserError(f"expected {name} of at least 1, got {getattr(self, name)}")
         for name in ("learning_rate", "beta"):
-            if not 0 < getattr(self, name) < float("inf"):
-                raise UserError(f"expected {name} above 0, got {getattr(self, name)}")
+            value = getattr(self, name)
+            if value is not None and not 0 < value < float("inf"):
+                raise UserError(f"expected {name} above 0, got {value}")
         if self.augmentation != "auto":
             from vae_tf.augment import Augmentation  # needs TensorFlow
 
@@ -172,7 +173,7 @@ class Config:
         """A preset's values, with those of `changes` that are not None in their place."""
         if preset not in PRESETS:
             raise UserError(f"expected a preset of {', '.join(PRESETS)}, got {preset!r}")
-        chosen = {**PRESETS[preset], **{k: v for k, v in changes.items() if v is not None}}
+        chosen = {k: v for k, v in changes.items() if v is not None}
         if "damage" in chosen:
             chosen.setdefault("model", "denoising")
         if chosen.get("model") == "denoising":
@@ -183,7 +184,9 @@ class Config:
 
     def planned_batch(self, pictures: int) -> int:
         """How many of so many training pictures a step takes."""
-        return min(self.batch_size or self._preset_batch(pictures), pictures)
+        if self.batch_size is None:
+            return _LARGE_BATCH if pictures >= _MANY else min(_BATCH, pictures)
+        return min(self.batch_size, pictures)
 
     def planned_steps(self, pictures: int) -> int:
         """The steps that so many training pictures are worth, where the preset says how many.
@@ -191,22 +194,17 @@ class Config:
         Few pictures are learnt by heart, and good ones that were not among them then raise alarms;
         many go on teaching.
         """
-        if not self._preset_steps:
+        if self.steps is not None:
             return self.steps
         times = min(max(1.0, pictures / _FEW), _MOST_TIMES)
-        if self.batch_size is None:
-            times *= _BATCH / self._preset_batch(pictures)  # as many pictures in all
-        return round(self.steps * times)
+        if self.batch_size is None and pictures >= _MANY:
+            times *= _BATCH / _LARGE_BATCH  # as many pictures in all
+        return round(PRESETS[self.preset][self.objective] * times)
 
     @property
-    def _preset_steps(self) -> bool:
-        return self.steps == PRESETS[self.preset]["steps"]
-
-    def _preset_batch(self, pictures: int) -> int:
-        if pictures >= _MANY:
-            return _LARGE_BATCH
-        quick = self.preset == "quick" and self.objective == "restore" and self._preset_steps
-        return _QUICK_BATCH if quick else _BATCH
+    def planned_rate(self) -> float:
+        """The learning rate at its highest."""
+        return self.learning_rate or _RATES[self.objective]
 
     def to_dict(self) -> dict:
         """Plain JSON types."""

@@ -19,6 +19,7 @@ from vae_tf.data.sequences import SequenceSplits, load_sequences
 from vae_tf.detector import Detector
 from vae_tf.errors import RunError, file_error
 from vae_tf.memory import keep_freed_memory
+from vae_tf.muon import Muon
 from vae_tf.progress import ProgressBar
 from vae_tf.results import plot_training
 from vae_tf.run import Run
@@ -126,9 +127,10 @@ def fit(run: Run, splits: Splits | SequenceSplits, callbacks=(), say=print) -> V
     vae = built(config, splits, shape, good, say)
     warm_up = min(_WARM_UP, epochs * steps // 10)
     schedule = keras.optimizers.schedules.CosineDecay(
-        0.0, epochs * steps - warm_up, warmup_target=config.learning_rate, warmup_steps=warm_up
+        0.0, epochs * steps - warm_up, warmup_target=config.planned_rate, warmup_steps=warm_up
     )
-    vae.compile(keras.optimizers.Adam(schedule), steps_per_execution=_divisor(steps))
+    optimizer = Muon if config.objective == "restore" else keras.optimizers.Adam
+    vae.compile(optimizer(schedule), steps_per_execution=_divisor(steps))
     vae.optimizer.build(vae.trainable_variables)
     monitor = "val_loss" if len(held_out) else "loss"
     checkpoint = Checkpoint(
