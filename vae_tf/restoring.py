@@ -116,7 +116,7 @@ class RestoringVAE(VAE):
         seen = self.head(self.seen_by_head(damaged.pictures, restored), training=training)
         head_losses = self.head_losses(seen, damaged.weight)
         self.head_tracker.update_state(head_losses)
-        # Neither part's gradient reaches the other, and Adam forgets the scale of each.
+        # Neither part's gradient reaches the other, and the optimiser forgets the scale of each.
         return ops.mean(losses) + ops.mean(head_losses)
 
     def _prepare(self, x, training):
