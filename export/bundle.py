@@ -89,7 +89,7 @@ def export(
 
 def _convert(detector: Detector, train: Pictures, saved_model: Path, say) -> dict[str, _Graphs]:
     pictures = _representative(train, REPRESENTATIVE)
-    codes = np.concatenate([np.asarray(detector.vae.encode(p[None])[0]) for p in pictures])
+    codes = np.array(detector.vae.encode(pictures)[0])
     # Codes of pictures, and draws from the prior: the decoder serves generating as well.
     codes[1::2] = np.random.default_rng(0).normal(size=codes[1::2].shape)
     inputs = {
