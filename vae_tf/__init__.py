@@ -18,6 +18,7 @@ _HOMES = {
     "Config": "vae_tf.config",
     "DataConfig": "vae_tf.config",
     "Detector": "vae_tf.detector",
+    "Muon": "vae_tf.muon",
     "Run": "vae_tf.run",
     "RestoringVAE": "vae_tf.restoring",
     "explore": "vae_tf.uses.sliders",
@@ -29,6 +30,7 @@ __all__ = [
     "Config",
     "DataConfig",
     "Detector",
+    "Muon",
     "RestoringVAE",
     "Run",
     "__version__",
@@ -41,6 +43,7 @@ if TYPE_CHECKING:
     from vae_tf.config import Config, DataConfig
     from vae_tf.data import load_data, load_test
     from vae_tf.detector import Detector
+    from vae_tf.muon import Muon
     from vae_tf.restoring import RestoringVAE
     from vae_tf.run import Run
     from vae_tf.uses.sliders import explore

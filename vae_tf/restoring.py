@@ -15,6 +15,7 @@ from keras import ops
 from vae_tf.augment import Augmentation, augment
 from vae_tf.defects import damage
 from vae_tf.head import discrepancy_head
+from vae_tf.muon import Muon  # noqa: F401, saved models name it, and are opened with this module
 from vae_tf.vae import VAE
 
 CLEAN = 0.15  # share of training pictures without a synthetic defect
