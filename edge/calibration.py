@@ -10,9 +10,10 @@ above the rate, the upper scores are continued by a fitted tail, and the result 
 
 from __future__ import annotations
 
+import functools
 import math
 from collections import Counter
-from typing import Hashable, Mapping, NamedTuple, Optional, Sequence, Union
+from typing import Hashable, Mapping, NamedTuple, Optional, Sequence, Tuple, Union
 
 import numpy as np
 
@@ -62,12 +63,10 @@ class Calibration(NamedTuple):
 
     def p_value(self, score: float) -> float:
         """How rare a score as high as this is among good pictures, in (0, 1]."""
-        good = _Good.of(self.scores, self.groups)
+        good, tail = _fitted(self.scores, self.groups)
         score = math.inf if math.isnan(score) else score
-        if self.method == TAIL:
-            tail = _Tail.fit(good)
-            if score > tail.start:
-                return tail.p_value(score)
+        if self.method == TAIL and score > tail.start:
+            return tail.p_value(score)
         return good.p_value(score)
 
     def label(self, score: float) -> str:
@@ -121,7 +120,7 @@ def calibrate(
         raise CalibrationError("expected finite scores, got NaN or infinity; train again")
     numbers = _numbered(values, groups)
     ordered = tuple(np.sort(values).tolist())
-    good = _Good.of(ordered, numbers)
+    good, _ = _fitted(ordered, numbers)
     method = CONFORMAL if good.least <= rate + _EXACT else TAIL
     threshold = _threshold(good, rate, method)
     # Above 1/2 a "warning" would be the rule; the median is as far down as it makes sense.
@@ -146,6 +145,13 @@ def _numbered(values: np.ndarray, groups: Optional[Sequence[Hashable]]) -> tuple
     order = np.lexsort((np.array([sizes[group] for group in groups]), values))
     keys: dict = {}
     return tuple(keys.setdefault(groups[i], len(keys)) for i in order)
+
+
+@functools.lru_cache(maxsize=8)
+def _fitted(scores: tuple, groups: tuple) -> Tuple[_Good, _Tail]:
+    """Kept, as every frame asks for the same."""
+    good = _Good.of(scores, groups)
+    return good, _Tail.fit(good)
 
 
 def _threshold(good: _Good, rate: float, method: str) -> float:
