@@ -333,7 +333,7 @@ def test_many_pictures_are_worth_more_steps(pictures, changes, steps, batch):
 
 def test_presets_differ_in_steps():
     planned = [Config.for_preset(DataConfig("x"), p).planned_steps(100) for p in PRESETS]
-    assert planned == [700, 2500, 8000]
+    assert planned == [1000, 2500, 8000]
 
 
 def test_a_copied_run_directory_opens(tiny_run, tmp_path):

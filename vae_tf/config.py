@@ -9,7 +9,7 @@ from edge.errors import UserError
 
 PRESETS = {
     # steps of training, of 8 pictures; where the VAE is plain, early stopping may end sooner
-    "quick": {"restore": 700, "plain": 1400},
+    "quick": {"restore": 1000, "plain": 1400},
     "standard": {"restore": 2500, "plain": 4000},
     "best": {"restore": 8000, "plain": 12000},
 }
