@@ -200,6 +200,21 @@ def test_calibration(core, n, rate):
             assert label == expected.label(value)
 
 
+@pytest.mark.parametrize("rate", [0.2, 0.01])
+@pytest.mark.parametrize("parts", [3, 8, 30])
+def test_calibration_by_groups(core, parts, rate):
+    scores = RNG.gamma(1, 1, 90)
+    calibration = calibrate(scores, rate, RNG.integers(0, parts, 90).tolist())
+    asked = [*RNG.gamma(1, 2, 30), *scores[:5], 1e9]
+    got = core(
+        "({ pValue, note }, [record, asked]) =>"
+        " [asked.map((score) => pValue(record, score)), note(record)]",
+        [calibration._asdict(), [float(a) for a in asked]],
+    )
+    assert got[0] == pytest.approx([calibration.p_value(a) for a in asked], rel=1e-9)
+    assert got[1] == calibration.note
+
+
 @pytest.mark.parametrize(
     ("scores", "rate", "word"),
     [([1] * 7, 0.1, "at least 8"), ([1] * 9, 0.6, "0.5]"), ([1] * 9 + [1e400], 0.1, "finite")],

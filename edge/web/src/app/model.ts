@@ -64,7 +64,7 @@ export class Model extends EventTarget {
   }
 }
 
-const NO_CALIBRATION: CalibrationRecord = { scores: [], rate: 0, threshold: 0, warn_threshold: 0, method: "" };
+const NO_CALIBRATION: CalibrationRecord = { scores: [], rate: 0, threshold: 0, warn_threshold: 0, method: "", groups: [] };
 
 function inForce(manifest: Manifest, precision: Precision): CalibrationRecord {
   return localCalibration(manifest.digest, precision) ?? manifest.calibration[precision]!;

@@ -168,7 +168,7 @@ function graph(value: unknown, name: string): GraphEntry {
 }
 
 function calibration(value: unknown, name: string): CalibrationRecord {
-  const record = exactly(value, name, ["scores", "rate", "threshold", "warn_threshold", "method"]);
+  const record = exactly(value, name, ["scores", "rate", "threshold", "warn_threshold", "method"], ["groups"]);
   if (!Array.isArray(record.scores)) throw new Error(`${name}.scores`);
   return {
     scores: record.scores.map((s) => number(s, `${name}.scores`)),
@@ -176,6 +176,7 @@ function calibration(value: unknown, name: string): CalibrationRecord {
     threshold: number(record.threshold, `${name}.threshold`),
     warn_threshold: number(record.warn_threshold, `${name}.warn_threshold`),
     method: text(record.method, `${name}.method`),
+    groups: ((record.groups ?? []) as unknown[]).map((g) => number(g, `${name}.groups`)),
   };
 }
 
