@@ -1,4 +1,4 @@
-"""The optimiser of restoring VAEs, which needs a fraction of the steps that Adam needs."""
+"""The optimiser of restoring VAEs: marks synthetic defects as well as Adam in fewer steps."""
 
 from __future__ import annotations
 
