@@ -9,9 +9,16 @@ TensorFlow.
 from __future__ import annotations
 
 import importlib
+import os
+import platform
 from typing import TYPE_CHECKING
 
 __version__ = "0.1.0"
+
+# oneDNN's convolutions train up to twice as fast as TensorFlow's own, which by itself takes them on
+# processors with AVX-512 alone. It reads this when it is imported.
+if platform.machine() in ("x86_64", "AMD64"):
+    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 
 _HOMES = {
     "VAE": "vae_tf.vae",

@@ -17,12 +17,12 @@ _COARSEST = 6  # pixels of the shorter side at which halving ends
 
 
 def discrepancy_head(shape, dropout=0.0, seed=None):
-    """Marks where a picture differs from what it should look like: a small U-Net.
+    """Marks where a picture differs from what it should look like: a small LinkNet.
 
     The first halving comes at once, so that what follows is cheap at the resolution that thin
     defects need, and the coarsest level sees the whole picture, which tells a defect from texture.
-    Pictures of 48 px and less keep their resolution; there levels meet by addition (LinkNet:
-    Chaurasia and Culurciello 2017), as laid side by side (U-Net) they would make most of a step.
+    Pictures of 48 px and less keep their resolution. Levels meet by addition (LinkNet: Chaurasia
+    and Culurciello 2017): laid side by side (U-Net) they find no more and make most of a step.
 
     Args:
         shape: (H, W, C) of the picture; H and W at least 16.
@@ -55,11 +55,8 @@ def discrepancy_head(shape, dropout=0.0, seed=None):
     met = []
     for finer in reversed(levels[:-1]):
         width = finer.shape[-1]
-        if small:
-            x = layers.Conv2D(width, 1, kernel_initializer=init())(x)
-            both = layers.Add()([grown(x, finer.shape[1:3]), finer])
-        else:
-            both = layers.Concatenate()([grown(x, finer.shape[1:3]), finer])
+        x = layers.Conv2D(width, 1, kernel_initializer=init())(x)
+        both = layers.Add()([grown(x, finer.shape[1:3]), finer])
         if dropout:
             both = layers.SpatialDropout2D(dropout, seed=init().seed)(both)
         x = conv_block(both, width, init)

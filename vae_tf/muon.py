@@ -84,9 +84,15 @@ def orthogonal(matrix):
     wide = matrix.shape[0] < matrix.shape[1]
     x = ops.transpose(matrix) if wide else matrix
     x = x / (ops.sqrt(ops.sum(ops.square(x))) + 1e-7)
-    for _ in range(_TIMES):
-        inner = ops.matmul(ops.transpose(x), x)  # the smaller of the two products
-        x = a * x + ops.matmul(x, b * inner + c * ops.matmul(inner, inner))
+    # Every iterate is x times a polynomial in the Gram matrix, so all but the ends is of that size.
+    gram = ops.matmul(ops.transpose(x), x)
+    product = unit = ops.eye(gram.shape[0])
+    for time in range(_TIMES):
+        factor = a * unit + b * gram + c * ops.matmul(gram, gram)
+        product = ops.matmul(product, factor) if time else factor
+        if time < _TIMES - 1:
+            gram = ops.matmul(ops.matmul(gram, factor), factor)  # they commute
+    x = ops.matmul(x, product)
     return ops.transpose(x) if wide else x
 
 
