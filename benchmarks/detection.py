@@ -72,7 +72,8 @@ def measure(name: str, data: DataConfig, preset: str, seed: int, out: Path) -> d
     results = folder / "results.json"
     if results.exists():
         return json.loads(results.read_bytes())
-    run = train(Config.for_preset(data, preset, seed=seed), folder / "run", resume=True, say=_say)
+    config = Config.for_preset(data, preset, seed=seed, false_alarm_rate=0.01)
+    run = train(config, folder / "run", resume=True, say=_say)
     splits = run.load_splits()
     detector = run.load_detector()
     figures = evaluate(detector, splits.test).figures

@@ -127,6 +127,17 @@ def test_pictures_of_a_group_stay_together_and_count_as_one(tiny_run, tmp_path):
     assert calibration.parts == len(keys["calibration"])
 
 
+def test_few_pictures_are_asked_for_no_more_than_they_can_show(tiny_run, tmp_path):
+    assert Run.open(tiny_run.folder).load_detector().calibrated.rate == 0.05
+    assert "for 5.0% false alarms" in tiny_run.done.stderr
+    assert "ask for it with --false-alarm-rate" in tiny_run.done.stderr
+    said = []
+    config = tiny_config(tiny_run, steps=48, false_alarm_rate=0.01)
+    run = train(config, tmp_path / "asked", say=said.append)
+    assert run.load_detector().calibrated.rate == 0.01
+    assert "for 1.0% false alarms: " in said[-1]
+
+
 def test_another_seed_gives_another_run(tiny_run, tmp_path):
     run = train(tiny_config(tiny_run, seed=1, steps=48), tmp_path / "other", say=quiet)
     assert run.history()["loss"][0] != Run.open(tiny_run.folder).history()["loss"][0]
@@ -308,7 +319,9 @@ def test_default_preset_is_the_documented_one(pictures, tmp_path, monkeypatch):
     assert main(["train", str(pictures), str(tmp_path / "run")]) == 0
     assert main(["train", str(pictures), str(tmp_path / "run"), "--preset", "quick"]) == 0
     assert [(c.preset, c.steps) for c in seen] == [("standard", None), ("quick", None)]
-    assert seen[0].false_alarm_rate == 0.01
+    assert [seen[0].planned_false_alarms(n) for n in (8, 98, 99, 1000)] == [0.05, 0.05, 0.01, 0.01]
+    asked = Config(DataConfig(str(pictures)), false_alarm_rate=0.02)
+    assert asked.planned_false_alarms(8) == 0.02
 
 
 @pytest.mark.parametrize(

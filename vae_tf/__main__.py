@@ -112,7 +112,12 @@ def _add_training_options(parser) -> None:
     group.add_argument("--batch-size", type=int, metavar="N")
     group.add_argument("--steps", type=int, metavar="N", help="optimiser steps")
     group.add_argument("--learning-rate", type=float, metavar="R")
-    group.add_argument("--false-alarm-rate", type=float, metavar="R", help="default: 0.01")
+    group.add_argument(
+        "--false-alarm-rate",
+        type=float,
+        metavar="R",
+        help="default: 0.01; 0.05 where fewer than 99 good pictures are held out",
+    )
     group.add_argument("--seed", type=int)
     group = parser.add_argument_group("the family", "models that only generate")
     group.add_argument(
@@ -191,6 +196,7 @@ def _evaluate(options) -> int:
         from vae_tf.evaluate import evaluate, table
         from vae_tf.results import bundle_rows, plot_evaluation, write_run_report
         from vae_tf.run import Run
+        from vae_tf.train import calibrate
 
     run = Run.open(options.run_folder)
     detector = run.load_detector()
@@ -205,9 +211,7 @@ def _evaluate(options) -> int:
     if options.score:
         splits = run.load_splits()
         detector.fit(splits.train, splits.validation)
-        detector.calibrate(
-            splits.calibration, run.config.false_alarm_rate, splits.calibration_groups
-        )
+        calibrate(detector, run.config, splits)
     evaluation = evaluate(detector, pictures)
     if options.json:
         write_atomically(options.json, json.dumps(evaluation.figures, indent=1).encode())

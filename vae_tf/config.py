@@ -16,6 +16,7 @@ PRESETS = {
 _FEW = 1000  # pictures, for which a preset's steps are meant
 # Small batches find more with the same pictures seen; where there are many, they gain nothing.
 _BATCH, _LARGE_BATCH, _MANY = 8, 16, 2000
+_RATE_OF_FEW = 0.05  # of false alarms, where there are too few pictures for the default
 _MOST_TIMES = 3.0  # that many steps for many pictures
 OBJECTIVES = ("restore", "plain")
 _RATES = {"restore": 0.012, "plain": 3e-3}  # of Muon and of Adam
@@ -65,7 +66,8 @@ class Config:
     steps: optimiser steps; None for the preset's, which are meant for batches of 8 and are more
         where there are many pictures, see `planned_steps`.
     augmentation: "auto" for what the pictures bear out, else as `Augmentation.parse` takes it.
-    false_alarm_rate: share of good pictures that may fail, for the threshold.
+    false_alarm_rate: share of good pictures that may fail, for the threshold; None for what the
+        held-out ones bear, see `planned_false_alarms`.
     """
 
     data: DataConfig
@@ -86,7 +88,7 @@ class Config:
     steps: int | None = None
     learning_rate: float | None = None
     augmentation: str = "auto"
-    false_alarm_rate: float = DEFAULT_RATE
+    false_alarm_rate: float | None = None
     seed: int = 0
 
     def __post_init__(self):
@@ -113,7 +115,7 @@ class Config:
             from vae_tf.augment import Augmentation  # needs TensorFlow
 
             Augmentation.parse(self.augmentation)
-        if not 0 < self.false_alarm_rate <= 0.5:
+        if self.false_alarm_rate is not None and not 0 < self.false_alarm_rate <= 0.5:
             raise UserError(f"expected a false-alarm rate in (0, 0.5], got {self.false_alarm_rate}")
         if not 0 <= self.seed < 2**31:
             raise UserError(f"expected a seed from 0 to 2^31 - 1, got {self.seed}")
@@ -200,6 +202,16 @@ class Config:
         if self.batch_size is None and pictures >= _MANY:
             times *= _BATCH / _LARGE_BATCH  # as many pictures in all
         return round(PRESETS[self.preset][self.objective] * times)
+
+    def planned_false_alarms(self, parts: int) -> float:
+        """The share of good pictures that may fail, where so many held-out ones tell.
+
+        parts: good pictures, or groups of them. Where nobody asked for a share: 1 %, or 5 % where
+            they are too few to show 1 %, for which nearly all defects would have to pass as well.
+        """
+        if self.false_alarm_rate is not None:
+            return self.false_alarm_rate
+        return DEFAULT_RATE if parts >= round(1 / DEFAULT_RATE) - 1 else _RATE_OF_FEW
 
     @property
     def planned_rate(self) -> float:

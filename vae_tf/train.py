@@ -9,6 +9,7 @@ from pathlib import Path
 import keras
 import tensorflow as tf
 
+from edge.calibration import DEFAULT_RATE
 from edge.files import write_error
 from vae_tf.building import built, model_shape, schedules
 from vae_tf.callbacks import CollapseWarning
@@ -65,12 +66,28 @@ def train(config: Config, folder, resume: bool = False, callbacks=(), say=print)
         run.save_vae(vae)
         return run
     detector = Detector(vae).fit(splits.train, splits.validation)
-    detector.calibrate(splits.calibration, run.config.false_alarm_rate, splits.calibration_groups)
+    calibrate(detector, config, splits)
     run.save_vae(vae)
     _plot(run, vae, splits)
     run.save_detector(detector)
-    say(f"threshold {detector.calibrated.threshold:.4g}: {detector.calibrated.note}")
+    calibration = detector.calibrated
+    say(
+        f"threshold {calibration.threshold:.4g} for {calibration.rate:.1%} false alarms: "
+        f"{calibration.note}"
+    )
+    if config.false_alarm_rate is None and calibration.rate > DEFAULT_RATE:
+        say(
+            f"{DEFAULT_RATE:.0%} would let nearly all defects pass with so few good pictures held "
+            "out; take more, or ask for it with --false-alarm-rate"
+        )
     return run
+
+
+def calibrate(detector: Detector, config: Config, splits: Splits) -> Detector:
+    """Sets the threshold as the config asks, or as the held-out good pictures bear."""
+    groups = splits.calibration_groups
+    parts = len(set(groups or ())) or len(splits.calibration)
+    return detector.calibrate(splits.calibration, config.planned_false_alarms(parts), groups)
 
 
 def _plot(run: Run, vae: VAE, splits) -> None:
