@@ -24,7 +24,7 @@ from export.macs import multiply_adds
 from export.saved_model import ROLES, write_saved_model
 from export.sign import load_key
 from export.staging import publish, staging
-from export.tflite import REPRESENTATIVE, to_float32, to_int8
+from export.tflite import REPRESENTATIVE, convert
 from vae_tf.data import Pictures
 from vae_tf.defects import with_defects
 from vae_tf.detector import Detector
@@ -68,10 +68,8 @@ def export(
     make_folder(out)
     with staging(out) as stage:
         write_saved_model(detector.vae, stage / "saved_model", detector=detector)
-        write_saved_model(detector.vae, stage / "one", batch=1, detector=detector)
         seen = splits.train.tiles(detector.by.size)
         precisions = _convert(detector, seen, stage / "one", say)
-        shutil.rmtree(stage / "one")
         report = verify.Report()
         _verify_outputs(report, detector, precisions, splits)
         judged = _judged(detector, precisions, seen)
@@ -87,7 +85,7 @@ def export(
     return report.figures
 
 
-def _convert(detector: Detector, train: Pictures, saved_model: Path, say) -> dict[str, _Graphs]:
+def _convert(detector: Detector, train: Pictures, folder: Path, say) -> dict[str, _Graphs]:
     pictures = _representative(train, REPRESENTATIVE)
     codes = np.array(detector.vae.encode(pictures)[0])
     # Codes of pictures, and draws from the prior: the decoder serves generating as well.
@@ -100,8 +98,11 @@ def _convert(detector: Detector, train: Pictures, saved_model: Path, say) -> dic
     contents: dict[str, dict[str, bytes]] = {p: {} for p in PRECISIONS}
     for role in ROLES:
         say(f"converting {role}")
-        contents["float32"][role] = to_float32(saved_model, role)
-        contents["int8"][role] = to_int8(saved_model, role, inputs[role])
+        # The converter loads all that a SavedModel holds, several times over.
+        write_saved_model(detector.vae, folder, batch=1, detector=detector, roles=[role])
+        for precision, content in convert(folder, role, inputs[role]).items():
+            contents[precision][role] = content
+        shutil.rmtree(folder)
     with quiet():
         return {
             p: _Graphs(by_role, {r: Graph(c, threads=2) for r, c in by_role.items()})

@@ -19,7 +19,7 @@ from export.card import card
 from export.entries import graph_entry
 from export.saved_model import write_saved_model
 from export.staging import publish, staging
-from export.tflite import REPRESENTATIVE, to_float32, to_int8
+from export.tflite import REPRESENTATIVE, convert
 from vae_tf.family.recurrent import RecurrentVAE
 from vae_tf.quiet import quiet
 from vae_tf.run import Run, make_folder, versions
@@ -39,7 +39,6 @@ def export(run: Run, out: Path, name: str, say, signer, archive: bool) -> dict:
     make_folder(out)
     with staging(out) as stage:
         write_saved_model(vae, stage / "saved_model")
-        write_saved_model(vae, stage / "one", batch=1)
         seen = inputs_of(vae, splits.train, REPRESENTATIVE, prior=True)
         held_out = inputs_of(vae, splits.calibration, _VERIFIED)
         report = verify.Report()
@@ -47,9 +46,10 @@ def export(run: Run, out: Path, name: str, say, signer, archive: bool) -> dict:
         loaded: dict[str, dict[str, Graph]] = {}
         for role in ROLES:
             say(f"converting {role}")
-            files[f"{role}.float32.tflite"] = to_float32(stage / "one", role)
-            files[f"{role}.int8.tflite"] = to_int8(stage / "one", role, _one_by_one(seen[role]))
-        shutil.rmtree(stage / "one")
+            write_saved_model(vae, stage / "one", batch=1, roles=[role])
+            for precision, content in convert(stage / "one", role, _one_by_one(seen[role])).items():
+                files[f"{role}.{precision}.tflite"] = content
+            shutil.rmtree(stage / "one")
         for precision in PRECISIONS:
             with quiet():
                 loaded[precision] = {

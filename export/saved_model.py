@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Sequence
 
 import keras
 import tensorflow as tf
@@ -13,11 +14,13 @@ from vae_tf.family.recurrent import RecurrentVAE
 ROLES = ("detector", "encoder", "decoder")
 
 
-def write_saved_model(vae, folder, batch: int | None = None, detector=None) -> None:
+def write_saved_model(
+    vae, folder, batch: int | None = None, detector=None, roles: Sequence[str] = ROLES
+) -> None:
     """Writes a model's graphs, weights included, in one SavedModel.
 
     vae: of any kind. batch: the fixed number of examples a call, None for any. detector: a
-        `vae_tf.Detector` over it, or None.
+        `vae_tf.Detector` over it, or None. roles: of the signatures to write, those there are.
 
     Signatures, each by tensor names:
         detector: image uint8 (B, h, w, c) -> reconstruction (B, h, w, c), anomaly_map (B, h, w)
@@ -33,18 +36,16 @@ def write_saved_model(vae, folder, batch: int | None = None, detector=None) -> N
     archive.track(vae)
     unrolled = vae.unrolled() if isinstance(vae, RecurrentVAE) else contextlib.nullcontext()
     with unrolled:  # until it is written: that is when it is traced
-        if detector is not None:
-            image = tf.TensorSpec((batch, *vae.data_shape), tf.uint8, name="image")
-            archive.add_endpoint("detector", detector.outputs, input_signature=[image])
-        for role, (compute, signature) in _endpoints(vae, batch).items():
-            archive.add_endpoint(role, compute, input_signature=signature)
+        for role, (compute, signature) in _endpoints(vae, batch, detector).items():
+            if role in roles:
+                archive.add_endpoint(role, compute, input_signature=signature)
         try:
             archive.write_out(str(folder), verbose=False)
         except tf.errors.OpError as error:
             raise file_error(error) from error
 
 
-def _endpoints(vae, batch) -> dict[str, tuple]:
+def _endpoints(vae, batch, detector) -> dict[str, tuple]:
     """Role -> (function of the tensors, their specs)."""
     z = tf.TensorSpec((batch, vae.latent_dim), tf.float32, name="z")
     if isinstance(vae, RecurrentVAE):
@@ -67,7 +68,9 @@ def _endpoints(vae, batch) -> dict[str, tuple]:
             "encoder": (lambda image, label: _codes(vae.encode(image, label)), [image, label]),
             "decoder": (lambda z, label: {"image": vae.decode(z, label)}, [z, label]),
         }
+    detecting = {} if detector is None else {"detector": (detector.outputs, [image])}
     return {
+        **detecting,
         "encoder": (lambda image: _codes(vae.encode(image)), [image]),
         "decoder": (lambda z: {"image": vae.decode(z)}, [z]),
     }

@@ -17,22 +17,21 @@ from vae_tf.quiet import quiet
 REPRESENTATIVE = 200  # examples; ranges settle well before
 
 
-def to_float32(saved_model, role: str) -> bytes:
-    """The signature `role` of the SavedModel as a float32 graph."""
-    return _convert(_converter(saved_model, role))
+def convert(saved_model, role: str, inputs: Iterable[dict[str, np.ndarray]]) -> dict[str, bytes]:
+    """The signature `role` of the SavedModel as graphs, `float32` and quantised to `int8`.
 
-
-def to_int8(saved_model, role: str, inputs: Iterable[dict[str, np.ndarray]]) -> bytes:
-    """The signature `role` quantised to int8.
-
-    inputs: examples that the graph will meet, each {tensor name: array with a batch of one}. They
-        must span what matters: an activation beyond all that they show saturates.
+    inputs: examples that the int8 graph will meet, each {tensor name: array with a batch of one}.
+        They must span what matters: an activation beyond all that they show saturates.
     """
-    converter = _converter(saved_model, role)
+    converter = tf.lite.TFLiteConverter.from_saved_model(str(saved_model), signature_keys=[role])
+    # Neither custom nor TensorFlow ops: no runner on a device has them.
+    converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
+    converter.allow_custom_ops = False
+    float32 = _convert(converter)
     converter.optimizations = [tf.lite.Optimize.DEFAULT]
     examples = list(inputs)[:REPRESENTATIVE]
     converter.representative_dataset = lambda: ((role, example) for example in examples)
-    return _convert(converter)
+    return {"float32": float32, "int8": _convert(converter)}
 
 
 def _convert(converter: tf.lite.TFLiteConverter) -> bytes:
@@ -40,11 +39,3 @@ def _convert(converter: tf.lite.TFLiteConverter) -> bytes:
         # The converter still calibrates with it.
         warnings.filterwarnings("ignore", r"\s*Warning: tf\.lite\.Interpreter is deprecated")
         return converter.convert()
-
-
-def _converter(saved_model, role: str) -> tf.lite.TFLiteConverter:
-    converter = tf.lite.TFLiteConverter.from_saved_model(str(saved_model), signature_keys=[role])
-    # Neither custom nor TensorFlow ops: no runner on a device has them.
-    converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
-    converter.allow_custom_ops = False
-    return converter

@@ -22,7 +22,7 @@ from edge.score import heights
 from export.__main__ import main
 from export.bundle import export
 from export.saved_model import write_saved_model
-from export.tflite import to_float32, to_int8
+from export.tflite import convert
 from vae_tf.defects import with_defects
 from vae_tf.detector import Detector
 from vae_tf.run import Run
@@ -318,8 +318,7 @@ def of_kinds(run, tmp_path_factory):
     folder = tmp_path_factory.mktemp("of_kinds")
     write_saved_model(vae, folder, 1, detector)
     seen = [{"image": image[None]} for image in splits.train.batch(range(len(splits.train)))]
-    graphs = {"float32": to_float32(folder, "detector"), "int8": to_int8(folder, "detector", seen)}
-    return detector, graphs
+    return detector, convert(folder, "detector", seen)
 
 
 def test_graphs_find_the_nearest_kind(of_kinds, held_out):
