@@ -15,10 +15,14 @@ from typing import TYPE_CHECKING
 
 __version__ = "0.1.0"
 
-# oneDNN's convolutions train up to twice as fast as TensorFlow's own, which by itself takes them on
-# processors with AVX-512 alone. It reads this when it is imported.
+# TensorFlow reads these when it is imported. oneDNN's convolutions train up to twice as fast as its
+# own, but by itself it takes them on processors with AVX-512 alone. Two cores are better used by
+# several operations at a time than by one on both: pictures are few in a step, and small.
 if platform.machine() in ("x86_64", "AMD64"):
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
+if (os.cpu_count() or 1) <= 2:
+    os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
+    os.environ.setdefault("TF_NUM_INTEROP_THREADS", "3")
 
 _HOMES = {
     "VAE": "vae_tf.vae",
