@@ -83,8 +83,8 @@ def train(config: Config, folder, resume: bool = False, callbacks=(), say=print)
     return run
 
 
-def calibrate(detector: Detector, config: Config, splits: Splits) -> Detector:
-    """Sets the threshold as the config asks, or as the held-out good pictures bear."""
+def calibrate(detector: Detector, config: Config, splits) -> Detector:
+    """Sets the threshold as the config asks, or as the held-out good pictures of `splits` bear."""
     groups = splits.calibration_groups
     parts = len(set(groups or ())) or len(splits.calibration)
     return detector.calibrate(splits.calibration, config.planned_false_alarms(parts), groups)
