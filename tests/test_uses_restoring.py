@@ -49,7 +49,7 @@ def plain():
     keras.utils.set_random_seed(1)
     vae = VAE.for_pictures(SHAPE, 4, widths=(8, 16), seed=1)
     vae.compile(keras.optimizers.Adam(3e-3))
-    vae.fit(waves(256), epochs=10, batch_size=16, verbose=0)
+    vae.fit(waves(256), epochs=40, batch_size=16, verbose=0)
     return vae
 
 
@@ -162,14 +162,14 @@ def gaps(x, share=0.5, seed=0):
     return np.random.default_rng(seed).random(x.shape[:3]) < share
 
 
-@pytest.mark.parametrize(("how", "share"), [(None, 0.75), ("gibbs", 0.95), ("importance", 0.95)])
-def test_filling_gaps_beats_the_mean(plain, how, share):
+@pytest.mark.parametrize("how", [None, "gibbs", "importance"])
+def test_filling_gaps_beats_the_mean(plain, how):
     x = waves(12, seed=9)
     missing = gaps(x)
     done = impute(plain, x, missing, draws=4, how=how, rounds=10)
     truth = x / 255.0
     mean = np.broadcast_to((waves(256) / 255.0).mean(axis=0), x.shape)
-    assert rmse(done.x, truth, done.missing) < share * rmse(mean, truth, done.missing)
+    assert rmse(done.x, truth, done.missing) < 0.75 * rmse(mean, truth, done.missing)
     np.testing.assert_allclose(done.x[~done.missing], truth[~done.missing], atol=1e-6)
     assert (done.draws[:, ~done.missing] == done.draws[0][~done.missing]).all()
     assert done.spread[done.missing].mean() > 0 == done.spread[~done.missing].max()
