@@ -29,6 +29,11 @@ def test_tensorflow_is_told_to_use_the_quick_convolutions_before_it_is_loaded():
     assert (onednn, loaded) == ("1", False)
 
 
+def test_two_cores_run_several_operations_at_a_time():
+    few = (os.cpu_count() or 1) <= 2
+    assert imported()[0][1:] == (["1", "3"] if few else [None, None])
+
+
 def test_what_the_user_has_set_stays():
     said = {
         "TF_ENABLE_ONEDNN_OPTS": "0",
