@@ -27,6 +27,7 @@ from vae_tf.augment import Augmentation, suggest
 from vae_tf.building import head_dropout
 from vae_tf.config import PRESETS, Config
 from vae_tf.detector import Detector
+from vae_tf.muon import Muon
 from vae_tf.restoring import NECK, RestoringVAE
 from vae_tf.scores.combined import Combined
 from vae_tf.train import load_splits
@@ -109,11 +110,13 @@ def measure(variant: str, data, steps: int, seed: int) -> dict[str, float]:
         arguments["augmentation"] = suggest(splits.train) if auto else Augmentation.parse("none")
         arguments["dropout"] = head_dropout(len(splits.train))
     vae = kind.for_pictures(splits.spec.shape, seed=seed, **arguments)
-    rate = 1e-3 if kind is VAE else 3e-3
+    optimizer, rate = keras.optimizers.Adam, 1e-3
+    if kind is not VAE:
+        optimizer, rate = Muon, config.planned_rate(steps)
     schedule = keras.optimizers.schedules.CosineDecay(
         0.0, steps - 100, warmup_target=rate, warmup_steps=100
     )
-    vae.compile(keras.optimizers.Adam(schedule), steps_per_execution=10)
+    vae.compile(optimizer(schedule), steps_per_execution=10)
     batches = splits.train.dataset(min(8, len(splits.train)), seed, drop_remainder=True)
     vae.fit(batches, epochs=1, steps_per_epoch=steps, shuffle=False, verbose=0)
     results = {}

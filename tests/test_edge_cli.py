@@ -420,6 +420,13 @@ def test_calibrate_that_cannot_leaves_the_bundle_alone(
     assert {p.name: p.read_bytes() for p in bundle_copy.iterdir()} == before
 
 
+def test_marks_are_counted_one_by_one(bundle_copy, tmp_path):
+    before = {p.name: p.read_bytes() for p in bundle_copy.iterdir()}
+    done = edge("calibrate", bundle_copy, "--station", tmp_path, "--group-by", "folder", status=2)
+    one_line_error(done, "calibrate", "--group-by goes with a FOLDER of good pictures")
+    assert {p.name: p.read_bytes() for p in bundle_copy.iterdir()} == before
+
+
 # The same from Python
 
 

@@ -9,6 +9,7 @@ from vae_tf.augment import Augmentation
 from vae_tf.data.surfaces_render import render
 from vae_tf.defects import damage
 from vae_tf.head import discrepancy_head
+from vae_tf.layers import ComparingConv2D
 from vae_tf.restoring import RestoringVAE, head_loss
 
 SHAPE = (32, 32, 1)
@@ -114,6 +115,22 @@ def test_a_head_for_every_size(shape):
     assert seen["logits"].shape == (2, -(-shape[0] // step), -(-shape[1] // step), 1)
     assert seen["means"].shape == seen["maxima"].shape
     assert (seen["means"].numpy() <= seen["maxima"].numpy()).all()
+
+
+@pytest.mark.parametrize(("channels", "strides"), [(2, 1), (6, 2)])
+def test_what_is_computed_from_differences_is_a_convolution(channels, strides, tmp_path):
+    of = {"strides": strides, "padding": "same", "activation": "relu", "bias_initializer": "normal"}
+    x = np.random.default_rng(0).random((2, 9, 12, channels), np.float32)
+    inputs = keras.Input(x.shape[1:])
+    model = keras.Model(inputs, ComparingConv2D(5, 3, **of)(inputs))
+    model.save(tmp_path / "model.keras")
+    plain = keras.layers.Conv2D(5, 3, **of)
+    plain.build(x.shape)
+    plain.set_weights(model.get_weights())
+    expected = plain(x).numpy()
+    assert expected.std() > 0.1
+    for of_it in (model, keras.saving.load_model(tmp_path / "model.keras")):
+        np.testing.assert_allclose(of_it(x), expected, atol=1e-5)
 
 
 def test_the_loss_falls_as_the_mark_comes_nearer():

@@ -212,11 +212,11 @@ def test_what_varies_less_than_the_noise_tells_nothing():
     x = np.random.default_rng(0).normal(size=(200, 3)) * [1.0, 1.0, 1e-4]
     deaf, _ = fit_density(x, np.array([0.0, 0.0, 0.1]))
     keen, _ = fit_density(x, np.zeros(3))
-    off = np.array([0.0, 0.0, 1e-2])
+    off = np.array([0.0, 0.0, 5e-4])
     moved = [np.linalg.norm(d.whitened(off)) for d in (deaf, keen)]
     still = [np.linalg.norm(d.whitened(np.zeros(3))) for d in (deaf, keen)]
     assert moved[0] - still[0] < 0.5
-    assert moved[1] - still[1] > 10
+    assert moved[1] - still[1] > 2
 
 
 @pytest.mark.parametrize("kinds", [1, 4, 8])
@@ -231,6 +231,18 @@ def test_what_lies_between_kinds_of_good_pictures_is_unusual(kinds):
     if kinds > 1:
         lengths = np.linalg.norm(density.whitened(between), axis=1)
         assert (lengths > np.percentile(held_out, 99) + 2).all()
+
+
+def test_few_features_thrown_far_off_say_no_more_than_many_a_little_off():
+    x = np.random.default_rng(0).normal(size=(400, 12))
+    density, held_out = fit_density(x, np.zeros(12), ends=[5])
+    directions = np.random.default_rng(1).normal(size=(50, 12))
+    far, further = (np.linalg.norm(density.whitened(a * directions), axis=1) for a in (1e6, 1e9))
+    np.testing.assert_allclose(far, further, rtol=1e-3)
+    # Two parts of twelve directions, each within the bound.
+    assert far.max() <= 2 * density.bound * np.sqrt(12) * (1 + 1e-6)
+    one = np.linalg.norm(density.whitened(np.eye(12) * 1e3), axis=1)
+    assert (one > np.percentile(held_out, 99)).all(), "a single one still fails a picture"
 
 
 def test_features_that_never_vary_are_no_reason_to_fail():

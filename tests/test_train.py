@@ -352,3 +352,15 @@ def test_presets_differ_in_steps():
 def test_a_copied_run_directory_opens(tiny_run, tmp_path):
     moved = shutil.copytree(tiny_run.folder, tmp_path / "elsewhere")
     assert len(Run.open(moved).load_splits().train) == 52
+
+
+@pytest.mark.parametrize("objective", ["restore", "plain"])
+def test_a_longer_training_takes_steps_no_larger(objective):
+    config = Config(data=DataConfig("x"), objective=objective)
+    rates = [config.planned_rate(steps) for steps in (10, 1000, 2500, 8000)]
+    assert rates == sorted(rates, reverse=True)
+    assert rates[0] == rates[1], "a short one no larger either"
+    # Together they reach further all the same.
+    assert rates[3] * 8000 > 2 * rates[1] * 1000
+    asked = dataclasses.replace(config, learning_rate=0.5)
+    assert {asked.planned_rate(steps) for steps in (10, 8000)} == {0.5}

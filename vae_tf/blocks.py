@@ -21,9 +21,9 @@ _COARSEST_AREA = 160
 _BATCH_NORM_MOMENTUM = 0.9
 
 
-def conv_block(x, width, init, kernel_size=3, strides=1):
+def conv_block(x, width, init, kernel_size=3, strides=1, convolution=layers.Conv2D):
     """Convolution, batch norm, ReLU: (B, H, W, C) to (B, ceil(H / s), ceil(W / s), width)."""
-    x = layers.Conv2D(
+    x = convolution(
         width,
         kernel_size,
         strides=strides,

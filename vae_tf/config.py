@@ -19,7 +19,8 @@ _BATCH, _LARGE_BATCH, _MANY = 8, 16, 2000
 _RATE_OF_FEW = 0.05  # of false alarms, where there are too few pictures for the default
 _MOST_TIMES = 3.0  # that many steps for many pictures
 OBJECTIVES = ("restore", "plain")
-_RATES = {"restore": 0.012, "plain": 3e-3}  # of Muon and of Adam
+_RATE_PLAIN = 3e-3  # of Adam
+_RATE_RESTORE, _SHORT = 0.012, 1000  # of Muon; what more steps move than so many stays the same
 MODELS = (
     *("vae", "conditional", "adversarial", "importance", "ladder", "recurrent"),
     "denoising",
@@ -62,7 +63,7 @@ class Config:
     samples: draws of an importance-weighted model.
     damage: what a denoising model learns to undo, see `uses.damages.Damage.parse`.
     batch_size: pictures a step; None for 8, or 16 where there are 2,000 to train on.
-    learning_rate: at its highest; None for what suits the objective.
+    learning_rate: at its highest; None for what suits the objective and the number of steps.
     steps: optimiser steps; None for the preset's, which are meant for batches of 8 and are more
         where there are many pictures, see `planned_steps`.
     augmentation: "auto" for what the pictures bear out, else as `Augmentation.parse` takes it.
@@ -213,10 +214,11 @@ class Config:
             return self.false_alarm_rate
         return DEFAULT_RATE if parts >= round(1 / DEFAULT_RATE) - 1 else _RATE_OF_FEW
 
-    @property
-    def planned_rate(self) -> float:
-        """The learning rate at its highest."""
-        return self.learning_rate or _RATES[self.objective]
+    def planned_rate(self, steps: int) -> float:
+        """The learning rate at its highest, of a training of so many steps."""
+        if self.learning_rate is not None or self.objective != "restore":
+            return self.learning_rate or _RATE_PLAIN
+        return _RATE_RESTORE * min(1.0, (_SHORT / steps) ** 0.5)
 
     def to_dict(self) -> dict:
         """Plain JSON types."""

@@ -21,6 +21,10 @@ _FOLDS = 5
 OF_A_KIND = 64  # good pictures that each kind rests on
 _WITHIN_REACH = 99.0  # percent of the good pictures
 _ROUNDS = 20  # of k-means
+# Deviations. Features that a defect throws further off say no more than that something is there;
+# left alone, the few that good pictures throw far off would set the threshold, and the plainest
+# defect the step in which int8 counts.
+BOUND = 6.0
 
 
 class Density(NamedTuple):
@@ -31,6 +35,9 @@ class Density(NamedTuple):
     a good picture, a length that varies by 1 or so from picture to picture: the Mahalanobis
     distance, in units of its own spread. In two steps, as the first makes the features alike in
     range, without which int8 could not tell small ones from nothing.
+    ends: int32 (P - 1,), where the features are cut into parts, of which each gives its product
+    with its rows of the matrix. bound: float32 (), within which each of these products is kept,
+    either way, before they add up.
     reach: float32 (), a length from the mean that few good pictures exceed. For what lies further
     off, the nearest centre is that of the point at this distance on the way there: so how near the
     centres are is a number of limited range, and int8 can tell them apart.
@@ -41,10 +48,12 @@ class Density(NamedTuple):
     matrix: np.ndarray
     centres: np.ndarray
     reach: np.ndarray
+    ends: np.ndarray
+    bound: np.ndarray
 
     @classmethod
-    def of(cls, mean: np.ndarray, covariance: np.ndarray, noise: np.ndarray) -> Density:
-        """From a Gaussian: mean (F,), covariance (F, F). noise: (F,), see `fit_density`.
+    def of(cls, mean: np.ndarray, covariance: np.ndarray, noise: np.ndarray, ends=()) -> Density:
+        """From a Gaussian: mean (F,), covariance (F, F). noise, (F,), and ends: see `fit_density`.
 
         The mean is its only centre.
         """
@@ -54,11 +63,16 @@ class Density(NamedTuple):
         correlation *= 1 - _SHRINKAGE
         correlation.flat[:: len(correlation) + 1] += _SHRINKAGE * average + 1e-6
         matrix = np.linalg.cholesky(np.linalg.inv(correlation))
-        return cls(mean, scale, matrix, np.zeros((1, len(mean))), np.ones(()))
+        centre = np.zeros((1, len(mean)))
+        return cls(
+            mean, scale, matrix, centre, np.ones(()), np.array(ends, np.int32), np.array(BOUND)
+        )
 
     def whitened(self, features: np.ndarray) -> np.ndarray:
         """float (n, F) or (F,) to the same, each from its nearest centre."""
-        x = (features - self.mean) / self.scale @ self.matrix
+        alike = np.split((features - self.mean) / self.scale, self.ends, axis=-1)
+        products = zip(alike, np.split(self.matrix, self.ends), strict=True)
+        x = sum(np.clip(part @ rows, -self.bound, self.bound) for part, rows in products)
         length = np.linalg.norm(x, axis=-1, keepdims=True)
         within = x * np.minimum(1, self.reach / np.maximum(length, 1e-12))
         # Half of |x|^2 - |x - c|^2 is most where the distance is least.
@@ -71,6 +85,7 @@ def fit_density(
     noise: np.ndarray,
     held_out: np.ndarray | None = None,
     of_a_kind: int = OF_A_KIND,
+    ends=(),
 ) -> tuple[Density, np.ndarray]:
     """The density, and the lengths that good pictures have when they are not part of the fit.
 
@@ -80,9 +95,10 @@ def fit_density(
     held_out: float (m, F) of good pictures that nothing was trained on. None: the lengths are of
         `features`, each fifth by a density fitted to the others.
     of_a_kind: pictures that each kind rests on; with fewer than twice as many there is but one.
+    ends: where the features are cut into parts, see `Density`; by default they are one.
     """
     x = np.asarray(features, np.float64)
-    whole = _fitted(x, noise, of_a_kind)
+    whole = _fitted(x, noise, of_a_kind, ends)
     if held_out is not None:
         lengths = _lengths(np.asarray(held_out, np.float64), whole)
     else:
@@ -92,13 +108,14 @@ def fit_density(
         lengths = np.zeros(len(x))
         for fold in np.unique(folds):
             lengths[folds == fold] = _lengths(
-                x[folds == fold], _fitted(x[folds != fold], noise, of_a_kind)
+                x[folds == fold], _fitted(x[folds != fold], noise, of_a_kind, ends)
             )
     unit = spread(lengths)
     whole = whole._replace(
-        matrix=whole.matrix / unit, centres=whole.centres / unit, reach=whole.reach / unit
+        **{name: getattr(whole, name) / unit for name in ("matrix", "centres", "reach", "bound")}
     )
-    return Density(*(np.asarray(part, np.float32) for part in whole)), lengths / unit
+    floats = (np.asarray(part, np.float32) for part in whole)
+    return Density(*floats)._replace(ends=whole.ends), lengths / unit
 
 
 def spread(scores: np.ndarray) -> float:
@@ -111,8 +128,8 @@ def _lengths(x: np.ndarray, density: Density) -> np.ndarray:
     return np.linalg.norm(density.whitened(x), axis=1)
 
 
-def _fitted(x: np.ndarray, noise: np.ndarray, of_a_kind: int) -> Density:
-    gaussian = Density.of(x.mean(axis=0), np.cov(x, rowvar=False, bias=True), noise)
+def _fitted(x: np.ndarray, noise: np.ndarray, of_a_kind: int, ends) -> Density:
+    gaussian = Density.of(x.mean(axis=0), np.cov(x, rowvar=False, bias=True), noise, ends)
     count = len(x) // of_a_kind
     if count < 2:
         return gaussian

@@ -8,6 +8,7 @@ import keras
 from keras import layers
 
 from vae_tf.blocks import conv_block, grown, initialisers, picture_shape
+from vae_tf.layers import ComparingConv2D
 
 _SMALL = 48  # pixels; smaller pictures are not halved at once
 _WIDTH, _WIDEST = 16, 96  # channels of the finest and the coarsest level
@@ -44,7 +45,7 @@ def discrepancy_head(shape, dropout=0.0, seed=None):
     small = min(height, width) <= _SMALL
     breadth = _WIDTH
     x = inputs = keras.Input((height, width, 2 * channels), name="pictures")
-    x = conv_block(x, breadth, init, strides=1 if small else 2)
+    x = conv_block(x, breadth, init, strides=1 if small else 2, convolution=ComparingConv2D)
     levels = [x]
     while min(x.shape[1:3]) > _COARSEST:
         breadth = min(2 * breadth, _WIDEST)

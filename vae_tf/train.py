@@ -144,7 +144,10 @@ def fit(run: Run, splits: Splits | SequenceSplits, callbacks=(), say=print) -> V
     vae = built(config, splits, shape, good, say)
     warm_up = min(_WARM_UP, epochs * steps // 10)
     schedule = keras.optimizers.schedules.CosineDecay(
-        0.0, epochs * steps - warm_up, warmup_target=config.planned_rate, warmup_steps=warm_up
+        0.0,
+        epochs * steps - warm_up,
+        warmup_target=config.planned_rate(epochs * steps),
+        warmup_steps=warm_up,
     )
     optimizer = Muon if config.objective == "restore" else keras.optimizers.Adam
     vae.compile(optimizer(schedule), steps_per_execution=_divisor(steps))

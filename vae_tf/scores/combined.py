@@ -10,9 +10,9 @@ import tensorflow as tf
 from edge.score import MAP, ScoreSpec
 from vae_tf.data import Pictures
 from vae_tf.defects import with_defects
-from vae_tf.density import Density, spread
+from vae_tf.density import BOUND, Density, spread
 from vae_tf.scores.base import Score, batched
-from vae_tf.scores.density import INT8_STEPS, Features, joined, knee
+from vae_tf.scores.density import INT8_STEPS, Features, bounded, joined, knee
 
 _HEAD_TOP = 0.003  # share of the picture; a defect may be that small,
 _HEAD_TOP_PIXELS = 20  # but it takes some pixels of the head's map to outweigh noise
@@ -134,9 +134,10 @@ class Combined(Features):
     def _unusual(self, places: tf.Tensor) -> tf.Tensor:
         """How far the features of each place are from good ones; (B, h, w, P) to (B, h, w)."""
         mean, scale, matrix = (self.arrays[f"place_{field}"] for field in _GAUSSIAN)
-        alike = (places - mean) * (1 / scale)
+        alike = (tf.minimum(places, mean + BOUND * scale) - mean) * (1 / scale)
         # A convolution quantises better than a product of matrices: a scale for each feature.
-        whitened = tf.nn.conv2d(alike, tf.constant(matrix[None, None]), 1, "SAME")
+        product = functools.partial(tf.nn.conv2d, strides=1, padding="SAME")
+        whitened = bounded(alike, product, matrix[None, None], BOUND)
         square = tf.reduce_mean(whitened * whitened, axis=-1, keepdims=True)
         # Its root; of that itself, tflite-runtime has no int8 form.
         return (square * tf.math.rsqrt(square + _SMALL))[..., 0]

@@ -66,8 +66,7 @@ class Elbo(_Whole):
 class _Lengths(Score):
     """Lengths of whitened vectors, each beyond what good pictures commonly reach.
 
-    arrays, for each vector: "NAME_mean", "NAME_scale", "NAME_matrix", "NAME_centres" and
-    "NAME_reach" of a `Density`, and "NAME_knee".
+    arrays, for each vector: "NAME_mean" and the other fields of a `Density`, and "NAME_knee".
     """
 
     has_map = False
@@ -76,7 +75,9 @@ class _Lengths(Score):
 
     @property
     def ready(self) -> bool:
-        fitted = {f"{name}_{array}" for name in self.vectors for array in ("reach", "knee")}
+        fitted = {
+            f"{name}_{array}" for name in self.vectors for array in (*Density._fields, "knee")
+        }
         return fitted <= self.arrays.keys()
 
     @property
@@ -117,7 +118,11 @@ class _Lengths(Score):
             if held_out:
                 unseen = np.concatenate([joined(held_out, p) for p in _PARTS[name]], axis=1)
             density, lengths = fit_density(
-                np.concatenate(parts, axis=1), np.concatenate(noise), unseen, self.of_a_kind
+                np.concatenate(parts, axis=1),
+                np.concatenate(noise),
+                unseen,
+                self.of_a_kind,
+                np.cumsum([p.shape[1] for p in parts])[:-1],
             )
             self.arrays.update({f"{name}_{k}": v for k, v in density._asdict().items()})
             self.arrays[f"{name}_knee"] = knee(lengths)
@@ -125,16 +130,13 @@ class _Lengths(Score):
     def _whitened(self, seen: dict) -> dict[str, tf.Tensor]:
         vectors = {}
         for name in self.vectors:
-            *gaussian, centres, reach = (
-                self.arrays[f"{name}_{field}"] for field in Density._fields
-            )
-            ends = np.cumsum([seen[part].shape[-1] for part in _PARTS[name]])[:-1]
-            cut = zip(*(np.split(of, ends) for of in gaussian), strict=True)
-            whitened = sum(
-                tf.matmul((seen[part] - mean) * (1 / scale), tf.constant(matrix))
-                for part, (mean, scale, matrix) in zip(_PARTS[name], cut, strict=True)
-            )
-            vectors[name] = _from_nearest(whitened, centres, reach)
+            density = Density(*(self.arrays[f"{name}_{field}"] for field in Density._fields))
+            of_parts = (np.split(of, density.ends) for of in density[:3])
+            products = [
+                bounded((seen[part] - mean) * (1 / scale), tf.matmul, matrix, float(density.bound))
+                for part, mean, scale, matrix in zip(_PARTS[name], *of_parts, strict=True)
+            ]
+            vectors[name] = _from_nearest(sum(products), density.centres, density.reach)
         return vectors
 
 
@@ -153,6 +155,15 @@ class Features(_Lengths):
 
     def _seen(self, image):
         return self.vae.examine(image)
+
+
+def bounded(x: tf.Tensor, product, matrix: np.ndarray, bound: float) -> tf.Tensor:
+    """What `product` gives for x and the matrix, kept within `bound` either way.
+
+    By a ReLU6, which becomes a part of the product: so int8 has 255 steps for what lies within.
+    """
+    half = 3.0 / bound
+    return (tf.nn.relu6(product(x, tf.constant(matrix * half)) + 3.0) - 3.0) * (1 / half)
 
 
 def _from_nearest(x: tf.Tensor, centres: np.ndarray, reach: np.ndarray) -> tf.Tensor:
