@@ -24,7 +24,7 @@ _ROUNDS = 20  # of k-means
 # Deviations. Features that a defect throws further off say no more than that something is there;
 # left alone, the few that good pictures throw far off would set the threshold, and the plainest
 # defect the step in which int8 counts.
-BOUND = 6.0
+_BOUND = 6.0
 
 
 class Density(NamedTuple):
@@ -65,7 +65,7 @@ class Density(NamedTuple):
         matrix = np.linalg.cholesky(np.linalg.inv(correlation))
         centre = np.zeros((1, len(mean)))
         return cls(
-            mean, scale, matrix, centre, np.ones(()), np.array(ends, np.int32), np.array(BOUND)
+            mean, scale, matrix, centre, np.ones(()), np.array(ends, np.int32), np.array(_BOUND)
         )
 
     def whitened(self, features: np.ndarray) -> np.ndarray:

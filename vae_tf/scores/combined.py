@@ -10,7 +10,7 @@ import tensorflow as tf
 from edge.score import MAP, ScoreSpec
 from vae_tf.data import Pictures
 from vae_tf.defects import with_defects
-from vae_tf.density import BOUND, Density, spread
+from vae_tf.density import Density, spread
 from vae_tf.scores.base import Score, batched
 from vae_tf.scores.density import INT8_STEPS, Features, bounded, joined, knee
 
@@ -22,6 +22,7 @@ _ADDED, _LIMIT = 0.5, 0.25  # to the map, for a spread of good pictures, and at 
 _SMALL = 1e-3  # beside the 1 that the square is on good pictures
 _EVEN_ODDS = 5.0  # the vector's weight where the map finds half of the synthetic defects
 _TRIED, _TRIED_AT_ONCE = 300, 16  # good pictures that are damaged to find out
+_PLACE_BOUND = 4.0  # deviations, as in `Density`; here fewer find more
 _PLACE_NOISE = 6.0 / INT8_STEPS  # of features that reach from 0 to 6, see `blocks.conv_block`
 
 
@@ -134,10 +135,10 @@ class Combined(Features):
     def _unusual(self, places: tf.Tensor) -> tf.Tensor:
         """How far the features of each place are from good ones; (B, h, w, P) to (B, h, w)."""
         mean, scale, matrix = (self.arrays[f"place_{field}"] for field in _GAUSSIAN)
-        alike = (tf.minimum(places, mean + BOUND * scale) - mean) * (1 / scale)
+        alike = (tf.minimum(places, mean + _PLACE_BOUND * scale) - mean) * (1 / scale)
         # A convolution quantises better than a product of matrices: a scale for each feature.
         product = functools.partial(tf.nn.conv2d, strides=1, padding="SAME")
-        whitened = bounded(alike, product, matrix[None, None], BOUND)
+        whitened = bounded(alike, product, matrix[None, None], _PLACE_BOUND)
         square = tf.reduce_mean(whitened * whitened, axis=-1, keepdims=True)
         # Its root; of that itself, tflite-runtime has no int8 form.
         return (square * tf.math.rsqrt(square + _SMALL))[..., 0]
