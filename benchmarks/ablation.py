@@ -40,7 +40,7 @@ class Blind(RestoringVAE):
     """The head sees the picture alone, twice, instead of picture and reconstruction."""
 
     def seen_by_head(self, x, restored):
-        return keras.ops.concatenate([x, x], axis=-1)
+        return keras.ops.concatenate([x, keras.ops.zeros_like(x)], axis=-1)
 
 
 class Even(RestoringVAE):

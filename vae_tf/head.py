@@ -31,11 +31,11 @@ def discrepancy_head(shape, dropout=0.0, seed=None):
         seed: int for the initial weights, or None to follow `keras.utils.set_random_seed`.
 
     Returns:
-        A `keras.Model` from (B, H, W, 2 C), the picture and its reconstruction, to a dict of
-        `logits`, (B, ceil(H / s), ceil(W / s), 1), where s is 2, or 1 for small pictures, and
-        of `means` and `maxima`, each (B, F): of every feature map on the way back from the
-        coarsest level, in which detail and context have met; and of `places`, (B, h, w, P): the
-        feature maps of the coarsest level that tells places apart.
+        A `keras.Model` from (B, H, W, 2 C), the picture and its difference from the
+        reconstruction, to a dict of `logits`, (B, ceil(H / s), ceil(W / s), 1), where s is 2, or 1
+        for small pictures, and of `means` and `maxima`, each (B, F): of every feature map on the
+        way back from the coarsest level, in which detail and context have met; and of `places`,
+        (B, h, w, P): the feature maps of the coarsest level that tells places apart.
 
     Raises:
         ValueError: an argument is out of range.

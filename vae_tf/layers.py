@@ -92,17 +92,16 @@ class Bound(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable(package="vae_tf")
 class ComparingConv2D(keras.layers.Conv2D):
-    """A `Conv2D` of two things side by side, (B, H, W, 2 C), that is computed from how they differ.
+    """A `Conv2D` of two things side by side, given the first, and the first less the second.
 
-    What it gives is that of a `Conv2D` with its kernel, and so is what it learns. But where small
-    differences count, that kernel has large weights of either sign; rounded to int8, on pictures
-    in full brightness, they would make differences where there are none. So the graph holds the
-    weights of the first, and of the first less the second.
+    Of (B, H, W, 2 C) it gives, and so learns, what a `Conv2D` with its kernel would of the two
+    themselves. But where small differences count, that kernel has large weights of either sign;
+    rounded to int8, on pictures in full brightness, they would make differences where there are
+    none. The weights that the graph holds have no more to do than they must.
     """
 
     def call(self, inputs):
-        first, second = ops.split(inputs, 2, axis=-1)
         of_first, of_second = ops.split(self.kernel, 2, axis=2)
         kernel = ops.concatenate([of_first + of_second, -of_second], axis=2)
-        outputs = self.convolution_op(ops.concatenate([first, first - second], axis=-1), kernel)
+        outputs = self.convolution_op(inputs, kernel)
         return self.activation(outputs if self.bias is None else outputs + self.bias)

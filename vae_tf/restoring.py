@@ -32,7 +32,7 @@ class RestoringVAE(VAE):
 
     Args:
         encoder, decoder, likelihood, beta, seed: as for `VAE`, for pictures (H, W, C).
-        head: `keras.Model` from (B, H, W, 2 C), the picture and its reconstruction, to a dict of
+        head: `keras.Model` from (B, H, W, 2 C), what `seen_by_head` gives, to a dict of
             `logits`, (B, h, w, 1), `means` and `maxima`, (B, F), and `places`, (B, h, w, P); see
             `head.discrepancy_head`.
         augmentation: an `Augmentation`, what keeps a good picture good.
@@ -97,7 +97,7 @@ class RestoringVAE(VAE):
 
     def seen_by_head(self, x, restored):
         """The head's input, (B, H, W, 2 C), from pictures and reconstructions, (B, H, W, C)."""
-        return ops.concatenate([x, restored], axis=-1)
+        return ops.concatenate([x, x - restored], axis=-1)
 
     def head_losses(self, seen, weight):
         """The head's loss for each picture, (B,). seen: its output; weight: see `head_loss`."""
