@@ -21,10 +21,10 @@ _FOLDS = 5
 OF_A_KIND = 64  # good pictures that each kind rests on
 _WITHIN_REACH = 99.0  # percent of the good pictures
 _ROUNDS = 20  # of k-means
-# Deviations. Features that a defect throws further off say no more than that something is there;
-# left alone, the few that good pictures throw far off would set the threshold, and the plainest
-# defect the step in which int8 counts.
-_BOUND = 6.0
+# Deviations. What lies so far off is no good part, however much further it is; left alone, the
+# plainest defect would set the step in which int8 counts. Much less would squeeze defects together,
+# and a threshold that few good pictures set might then be beyond them all.
+_BOUND = 32.0
 
 
 class Density(NamedTuple):
