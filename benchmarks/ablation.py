@@ -37,7 +37,7 @@ SETS = ("surfaces", "infrared_solar", "fashion_mnist 6")
 
 
 class Blind(RestoringVAE):
-    """The head sees the picture alone, twice, instead of picture and reconstruction."""
+    """The head sees the picture alone, as if it were its own reconstruction."""
 
     def seen_by_head(self, x, restored):
         return keras.ops.concatenate([x, keras.ops.zeros_like(x)], axis=-1)

@@ -233,7 +233,7 @@ def test_what_lies_between_kinds_of_good_pictures_is_unusual(kinds):
         assert (lengths > np.percentile(held_out, 99) + 2).all()
 
 
-def test_few_features_thrown_far_off_say_no_more_than_many_a_little_off():
+def test_what_is_thrown_far_off_counts_up_to_a_bound():
     x = np.random.default_rng(0).normal(size=(400, 12))
     density, held_out = fit_density(x, np.zeros(12), ends=[5])
     directions = np.random.default_rng(1).normal(size=(50, 12))
