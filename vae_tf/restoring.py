@@ -20,6 +20,9 @@ from vae_tf.vae import VAE
 
 CLEAN = 0.15  # share of training pictures without a synthetic defect
 NECK = 16  # enough to restore good parts by; a wider one makes the device's graph larger
+# Deviation at most. Without it, what one grey level changes is what the head lives by: the noise
+# that synthetic defects lack, and int8 cannot hold.
+NOISE = 2.0 / 255.0
 _VALIDATION = 2**31 - 1  # in place of the number of the step
 _DAMAGED_WEIGHT = 3.0  # of a damaged pixel of a small defect, against a good one
 
@@ -128,7 +131,8 @@ class RestoringVAE(VAE):
         clean = self.to_units(x)
         if training:
             clean = augment(clean, seed, self.augmentation)
-        return clean, damage(clean, seed, CLEAN)
+        damaged = damage(clean, seed, CLEAN)
+        return clean, damaged._replace(pictures=_noisy(damaged.pictures, seed))
 
     @property
     def metrics(self):
@@ -148,6 +152,13 @@ class RestoringVAE(VAE):
         return super().from_config(
             {**config, "head": head, "augmentation": augmentation}, custom_objects
         )
+
+
+def _noisy(pictures, seed):
+    """Pictures with noise such as a camera's, in each up to `NOISE`; (B, H, W, C)."""
+    deviation = tf.random.stateless_uniform((tf.shape(pictures)[0], 1, 1, 1), seed + 11, 0.0, NOISE)
+    noise = tf.random.stateless_normal(tf.shape(pictures), seed + 13)
+    return tf.clip_by_value(pictures + deviation * noise, 0.0, 1.0)
 
 
 def head_loss(logits, weight):
