@@ -102,6 +102,26 @@ def test_evaluation_meets_the_same_defects_each_time(trained, good):
     assert one["head"] == pytest.approx(two["head"], rel=0.1)
 
 
+def test_it_sees_a_cameras_noise_and_is_asked_for_pictures_without():
+    seen, asked = [], []
+
+    class Watched(RestoringVAE):
+        def infer(self, x, *args):
+            seen.append(x.numpy())
+            return super().infer(x, *args)
+
+        def draw(self, target, *args, **kwargs):
+            asked.append(target.numpy())
+            return super().draw(target, *args, **kwargs)
+
+    vae = Watched.for_pictures(SHAPE, latent_dim=8, seed=0)
+    vae.compile(keras.optimizers.Adam(3e-3), run_eagerly=True)
+    vae.fit(np.full((64, *SHAPE), 128, np.uint8), batch_size=64, verbose=0)
+    grey_levels = 255 * np.median(np.abs(seen[0] - 128 / 255), axis=(1, 2, 3))
+    assert 0.1 < np.median(grey_levels) < 2
+    assert np.unique(asked[0]).size == 1
+
+
 def test_pairs_are_refused(good):
     with pytest.raises(ValueError, match=r"takes good pictures alone.*call `fit\(x\)`"):
         compiled().fit(good[:16], good[:16], verbose=0)
