@@ -9,7 +9,7 @@ from vae_tf.augment import Augmentation
 from vae_tf.data.surfaces_render import render
 from vae_tf.defects import damage
 from vae_tf.head import discrepancy_head
-from vae_tf.layers import ComparingConv2D
+from vae_tf.layers import ComparingConv2D, int8_rounded
 from vae_tf.restoring import RestoringVAE, head_loss
 
 SHAPE = (32, 32, 1)
@@ -153,6 +153,38 @@ def test_what_is_computed_from_differences_is_a_convolution(channels, strides, t
     assert expected.std() > 0.1
     for of_it in (model, keras.saving.load_model(tmp_path / "model.keras")):
         np.testing.assert_allclose(of_it(x), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("shape", [(3, 3, 2, 16), (3, 3, 6, 16), (1, 1, 2, 3), (5, 5, 2, 4)])
+def test_rounded_weights_are_int8s_and_keep_the_sums_of_windows(shape):
+    kernel = np.random.default_rng(0).normal(size=shape).astype(np.float32)
+    kernel[..., 0] = 0.0  # a filter that has died
+    rounded = int8_rounded(kernel)
+    step = np.abs(kernel).max(axis=(0, 1, 2)) / 127
+    live = step > 0
+    steps = rounded[..., live] / step[live]
+    np.testing.assert_allclose(steps, np.round(steps), atol=1e-3)
+    assert np.abs(steps).max(axis=(0, 1, 2)) == pytest.approx(127)  # int8's own step is the same
+    assert (np.abs(rounded - kernel) <= step * 1.001).all()
+    sums = (rounded - kernel).sum(axis=(0, 1))
+    assert (np.abs(sums) <= step * 0.501).all()
+    np.testing.assert_allclose(int8_rounded(rounded), rounded, rtol=1e-6)
+
+
+def test_a_flat_picture_stays_flat_when_rounded(good):
+    vae = compiled()
+    layer = next(x for x in vae.head.layers if isinstance(x, ComparingConv2D))
+    of_first, of_second = np.split(np.array(layer.kernel), 2, axis=2)
+    of_first -= (of_first + of_second).mean(axis=(0, 1), keepdims=True)  # sees differences alone
+    layer.kernel.assign(np.concatenate([of_first, of_second], axis=2))
+    flat = np.full((1, *SHAPE[:2], 2), [1.0, 0.0], np.float32)
+    inside = layer(flat)[0, 2:-2, 2:-2].numpy()
+    vae.round_kernels()
+    again = layer(flat)[0, 2:-2, 2:-2].numpy()
+    assert np.abs(again - inside).max() < 0.6 / 127 * np.abs(layer.kernel_of_difference).max()
+    outputs = vae.examine(good[:3])
+    vae.round_kernels()
+    np.testing.assert_allclose(vae.examine(good[:3])["logits"], outputs["logits"], atol=1e-4)
 
 
 def test_the_loss_falls_as_the_mark_comes_nearer():

@@ -15,6 +15,7 @@ from keras import ops
 from vae_tf.augment import Augmentation, augment
 from vae_tf.defects import damage
 from vae_tf.head import discrepancy_head
+from vae_tf.layers import ComparingConv2D
 from vae_tf.muon import Muon  # noqa: F401, saved models name it, and are opened with this module
 from vae_tf.vae import VAE
 
@@ -101,6 +102,17 @@ class RestoringVAE(VAE):
     def seen_by_head(self, x, restored):
         """The head's input, (B, H, W, 2 C), from pictures and reconstructions, (B, H, W, C)."""
         return ops.concatenate([x, x - restored], axis=-1)
+
+    def round_kernels(self):
+        """To be called once trained: the weights that int8 would change most are as it has them.
+
+        Those are the first of the head, which alone find small differences in bright pictures. All
+        that follows, from the features' density to the float32 graph, is then of the same network
+        as the int8 graph.
+        """
+        for layer in self.head.layers:
+            if isinstance(layer, ComparingConv2D):
+                layer.round_kernel()
 
     def head_losses(self, seen, weight):
         """The head's loss for each picture, (B,). seen: its output; weight: see `head_loss`."""

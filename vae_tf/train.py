@@ -22,6 +22,7 @@ from vae_tf.errors import RunError, file_error
 from vae_tf.memory import keep_freed_memory
 from vae_tf.muon import Muon
 from vae_tf.progress import ProgressBar
+from vae_tf.restoring import RestoringVAE
 from vae_tf.results import plot_training
 from vae_tf.run import Run
 from vae_tf.vae import VAE
@@ -194,6 +195,8 @@ def fit(run: Run, splits: Splits | SequenceSplits, callbacks=(), say=print) -> V
         finally:
             bar.close()
     checkpoint.restore_best(vae)
+    if isinstance(vae, RestoringVAE):
+        vae.round_kernels()
     best = checkpoint.rows[checkpoint.best_epoch - 1]
     say(
         f"best epoch {checkpoint.best_epoch} of {checkpoint.epoch}: {monitor} {best[monitor]:.1f} "
