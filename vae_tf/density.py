@@ -33,8 +33,7 @@ class Density(NamedTuple):
     mean, scale: float32 (F,). matrix: float32 (F, F). centres: float32 (K, F), of the kinds of good
     pictures. `(features - mean) / scale @ matrix`, less the centre that is nearest to it, has, for
     a good picture, a length that varies by 1 or so from picture to picture: the Mahalanobis
-    distance, in units of its own spread. In two steps, as the first makes the features alike in
-    range, without which int8 could not tell small ones from nothing.
+    distance, in units of its own spread.
     ends: int32 (P - 1,), where the features are cut into parts, of which each gives its product
     with its rows of the matrix. bound: float32 (), within which each of these products is kept,
     either way, before they add up.
@@ -63,10 +62,17 @@ class Density(NamedTuple):
         correlation *= 1 - _SHRINKAGE
         correlation.flat[:: len(correlation) + 1] += _SHRINKAGE * average + 1e-6
         matrix = np.linalg.cholesky(np.linalg.inv(correlation))
+        weights = np.split(matrix / scale[:, None], ends)
+        matrix = np.concatenate([_int8_rounded(of_part) for of_part in weights]) * scale[:, None]
         centre = np.zeros((1, len(mean)))
         return cls(
             mean, scale, matrix, centre, np.ones(()), np.array(ends, np.int32), np.array(_BOUND)
         )
+
+    @property
+    def weights(self) -> np.ndarray:
+        """(F, F), the matrix for features as they are; of the steps that int8 has for each part."""
+        return self.matrix / self.scale[:, None]
 
     def whitened(self, features: np.ndarray) -> np.ndarray:
         """float (n, F) or (F,) to the same, each from its nearest centre."""
@@ -122,6 +128,12 @@ def spread(scores: np.ndarray) -> float:
     """From the middle of the good pictures' scores to the highest few, about two deviations."""
     middle, high = np.percentile(scores, [50, 97])
     return float(max(high - middle, 1e-6))
+
+
+def _int8_rounded(weights: np.ndarray) -> np.ndarray:
+    """(F_i, F) rounded as int8 does for each column, so that every precision has the same."""
+    step = np.abs(weights).max(axis=0) / 127
+    return np.round(weights / np.where(step > 0, step, 1)) * step
 
 
 def _lengths(x: np.ndarray, density: Density) -> np.ndarray:

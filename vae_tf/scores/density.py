@@ -131,10 +131,10 @@ class _Lengths(Score):
         vectors = {}
         for name in self.vectors:
             density = Density(*(self.arrays[f"{name}_{field}"] for field in Density._fields))
-            of_parts = (np.split(of, density.ends) for of in density[:3])
+            of_parts = (np.split(of, density.ends) for of in (density.mean, density.weights))
             products = [
-                bounded((seen[part] - mean) * (1 / scale), tf.matmul, matrix, float(density.bound))
-                for part, mean, scale, matrix in zip(_PARTS[name], *of_parts, strict=True)
+                bounded(seen[part], tf.matmul, weights, float(density.bound), mean @ weights)
+                for part, mean, weights in zip(_PARTS[name], *of_parts, strict=True)
             ]
             vectors[name] = _from_nearest(sum(products), density.centres, density.reach)
         return vectors
@@ -157,13 +157,15 @@ class Features(_Lengths):
         return self.vae.examine(image)
 
 
-def bounded(x: tf.Tensor, product, matrix: np.ndarray, bound: float) -> tf.Tensor:
-    """What `product` gives for x and the matrix, kept within `bound` either way.
+def bounded(x: tf.Tensor, product, matrix: np.ndarray, bound: float, usual=0.0) -> tf.Tensor:
+    """What `product` gives for x and the matrix, less the usual, kept within `bound` either way.
 
     By a ReLU6, which becomes a part of the product: so int8 has 255 steps for what lies within.
+    What is usual becomes its bias, which int8 holds finely.
     """
     half = 3.0 / bound
-    return (tf.nn.relu6(product(x, tf.constant(matrix * half)) + 3.0) - 3.0) * (1 / half)
+    bias = tf.constant(3.0 - half * usual, tf.float32)
+    return (tf.nn.relu6(product(x, tf.constant(matrix * half)) + bias) - 3.0) * (1 / half)
 
 
 def _from_nearest(x: tf.Tensor, centres: np.ndarray, reach: np.ndarray) -> tf.Tensor:
