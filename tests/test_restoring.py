@@ -11,6 +11,7 @@ from vae_tf.defects import damage
 from vae_tf.head import discrepancy_head
 from vae_tf.layers import ComparingConv2D, int8_rounded
 from vae_tf.restoring import RestoringVAE, head_loss
+from vae_tf.run import Run
 
 SHAPE = (32, 32, 1)
 
@@ -169,6 +170,13 @@ def test_rounded_weights_are_int8s_and_keep_the_sums_of_windows(shape):
     sums = (rounded - kernel).sum(axis=(0, 1))
     assert (np.abs(sums) <= step * 0.501).all()
     np.testing.assert_allclose(int8_rounded(rounded), rounded, rtol=1e-6)
+
+
+def test_a_trained_head_has_the_weights_that_int8_has(run_folder):
+    head = Run.open(run_folder).load_vae().head
+    kernels = [x.kernel_of_difference for x in head.layers if isinstance(x, ComparingConv2D)]
+    assert len(kernels) == 1
+    np.testing.assert_allclose(int8_rounded(kernels[0]), kernels[0], rtol=1e-5, atol=1e-7)
 
 
 def test_a_flat_picture_stays_flat_when_rounded(good):
