@@ -21,7 +21,7 @@ from export import generative, verify
 from export.card import card
 from export.entries import graph_entry
 from export.macs import multiply_adds
-from export.saved_model import ROLES, write_saved_model
+from export.saved_model import ROLES, write_graph, write_saved_model
 from export.sign import load_key
 from export.staging import publish, staging
 from export.tflite import REPRESENTATIVE, convert
@@ -67,7 +67,7 @@ def export(
     out = Path(out)
     make_folder(out)
     with staging(out) as stage:
-        write_saved_model(detector.vae, stage / "saved_model", detector=detector)
+        write_saved_model(detector.vae, stage / "saved_model", detector)
         seen = splits.train.tiles(detector.by.size)
         precisions = _convert(detector, seen, stage / "one", say)
         report = verify.Report()
@@ -98,8 +98,7 @@ def _convert(detector: Detector, train: Pictures, folder: Path, say) -> dict[str
     contents: dict[str, dict[str, bytes]] = {p: {} for p in PRECISIONS}
     for role in ROLES:
         say(f"converting {role}")
-        # The converter loads all that a SavedModel holds, several times over.
-        write_saved_model(detector.vae, folder, batch=1, detector=detector, roles=[role])
+        write_graph(detector.vae, folder, role, detector)
         for precision, content in convert(folder, role, inputs[role]).items():
             contents[precision][role] = content
         shutil.rmtree(folder)

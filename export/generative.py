@@ -17,7 +17,7 @@ from edge.parts import parts_bytes, run_parts
 from export import verify
 from export.card import card
 from export.entries import graph_entry
-from export.saved_model import write_saved_model
+from export.saved_model import write_graph, write_saved_model
 from export.staging import publish, staging
 from export.tflite import REPRESENTATIVE, convert
 from vae_tf.family.recurrent import RecurrentVAE
@@ -46,7 +46,7 @@ def export(run: Run, out: Path, name: str, say, signer, archive: bool) -> dict:
         loaded: dict[str, dict[str, Graph]] = {}
         for role in ROLES:
             say(f"converting {role}")
-            write_saved_model(vae, stage / "one", batch=1, roles=[role])
+            write_graph(vae, stage / "one", role)
             for precision, content in convert(stage / "one", role, _one_by_one(seen[role])).items():
                 files[f"{role}.{precision}.tflite"] = content
             shutil.rmtree(stage / "one")

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Sequence
 
 import keras
 import tensorflow as tf
+from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
 from vae_tf.errors import file_error
 from vae_tf.family.recurrent import RecurrentVAE
@@ -14,13 +14,10 @@ from vae_tf.family.recurrent import RecurrentVAE
 ROLES = ("detector", "encoder", "decoder")
 
 
-def write_saved_model(
-    vae, folder, batch: int | None = None, detector=None, roles: Sequence[str] = ROLES
-) -> None:
+def write_saved_model(vae, folder, detector=None) -> None:
     """Writes a model's graphs, weights included, in one SavedModel.
 
-    vae: of any kind. batch: the fixed number of examples a call, None for any. detector: a
-        `vae_tf.Detector` over it, or None. roles: of the signatures to write, those there are.
+    vae: of any kind. detector: a `vae_tf.Detector` over it, or None.
 
     Signatures, each by tensor names:
         detector: image uint8 (B, h, w, c) -> reconstruction (B, h, w, c), anomaly_map (B, h, w)
@@ -34,15 +31,43 @@ def write_saved_model(
     # ExportArchive tracks the variables; a bare tf.Module exports graphs without weights.
     archive = keras.export.ExportArchive()
     archive.track(vae)
-    unrolled = vae.unrolled() if isinstance(vae, RecurrentVAE) else contextlib.nullcontext()
-    with unrolled:  # until it is written: that is when it is traced
-        for role, (compute, signature) in _endpoints(vae, batch, detector).items():
-            if role in roles:
-                archive.add_endpoint(role, compute, input_signature=signature)
-        try:
-            archive.write_out(str(folder), verbose=False)
-        except tf.errors.OpError as error:
-            raise file_error(error) from error
+    with _unrolled(vae), _file_errors():  # until it is written: that is when it is traced
+        for role, (compute, signature) in _endpoints(vae, None, detector).items():
+            archive.add_endpoint(role, compute, input_signature=signature)
+        archive.write_out(str(folder), verbose=False)
+
+
+def write_graph(vae, folder, role: str, detector=None) -> None:
+    """Writes one signature alone, for one example a call, its weights as constants.
+
+    The converter loads all that a SavedModel holds, several times over: of this it is a third of
+    the work. Arguments and errors as for `write_saved_model`; role: of `ROLES`, one there is.
+    """
+    compute, signature = _endpoints(vae, 1, detector)[role]
+    with _unrolled(vae), _file_errors():
+        traced = tf.function(compute, input_signature=signature, autograph=False)
+        concrete = traced.get_concrete_function()
+        names = sorted(concrete.structured_outputs)  # the order that the bare outputs come in
+        graph = convert_variables_to_constants_v2(concrete)
+        module = tf.Module()
+        module.call = tf.function(
+            lambda *inputs: dict(zip(names, graph(*inputs), strict=True)),
+            input_signature=signature,
+            autograph=False,
+        )
+        tf.saved_model.save(module, str(folder), signatures={role: module.call})
+
+
+def _unrolled(vae):
+    return vae.unrolled() if isinstance(vae, RecurrentVAE) else contextlib.nullcontext()
+
+
+@contextlib.contextmanager
+def _file_errors():
+    try:
+        yield
+    except tf.errors.OpError as error:
+        raise file_error(error) from error
 
 
 def _endpoints(vae, batch, detector) -> dict[str, tuple]:

@@ -21,7 +21,7 @@ from edge.runner import Runner
 from edge.score import heights
 from export.__main__ import main
 from export.bundle import export
-from export.saved_model import write_saved_model
+from export.saved_model import write_graph
 from export.tflite import convert
 from vae_tf.defects import with_defects
 from vae_tf.detector import Detector
@@ -316,7 +316,7 @@ def of_kinds(run, tmp_path_factory):
     by.of_a_kind = 8
     detector = Detector(vae, by).fit(splits.train)
     folder = tmp_path_factory.mktemp("of_kinds")
-    write_saved_model(vae, folder, 1, detector)
+    write_graph(vae, folder, "detector", detector)
     seen = [{"image": image[None]} for image in splits.train.batch(range(len(splits.train)))]
     return detector, convert(folder, "detector", seen)
 
