@@ -42,6 +42,7 @@ class Detector:
         self.vae = vae
         self.by = by if isinstance(by, Score) else make_score(vae, by)
         self.calibration: Calibration | None = calibration
+        self._graph = tf.function(self._scoring)
 
     @property
     def score(self) -> ScoreSpec:
@@ -60,6 +61,7 @@ class Detector:
         """
         held_out = held_out and held_out.tiles(self.by.size)
         self.by.fit(good.tiles(self.by.size), held_out)
+        self._graph = tf.function(self._scoring)  # what was learnt before is a constant in the old
         return self
 
     def score_samples(self, pictures: Pictures) -> np.ndarray:
@@ -72,7 +74,7 @@ class Detector:
             raise UserError("the detector has seen no good pictures yet; call `fit` first")
         scored = [
             judge_tiles(outputs, self.score, how)
-            for how, outputs in self._looked_at(self._scoring, pictures)
+            for how, outputs in self._looked_at(self._graph, pictures)
         ]
         if not scored:
             return Scored(np.zeros(0), np.zeros((0, *pictures.images.shape[1:3]), np.float32))

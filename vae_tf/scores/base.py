@@ -71,9 +71,10 @@ class Score:
 def batched(compute: Callable, pictures: Pictures) -> Iterator[dict[str, np.ndarray]]:
     """What `compute`, in TensorFlow operations, gives for each batch of pictures.
 
-    compute: from uint8 (B, H, W, C) to a dict of tensors (B, ...).
+    compute: from uint8 (B, H, W, C) to a dict of tensors (B, ...). Given as a `tf.function` it is
+        traced in the first call alone, which takes seconds.
     """
-    graph = tf.function(compute)
+    graph = compute if hasattr(compute, "get_concrete_function") else tf.function(compute)
     for batch in pictures.batches(BATCH):
         # One shape for all batches: a last, shorter one would trace the graph again.
         padded = np.concatenate([batch, np.zeros((BATCH - len(batch), *batch.shape[1:]), np.uint8)])

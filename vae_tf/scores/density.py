@@ -91,10 +91,11 @@ class _Lengths(Score):
 
     def _results(self, good: Pictures, held_out: Pictures | None) -> tuple[list[dict], list | None]:
         """What the model says of both; None for held-out ones that are too few."""
-        seen = list(batched(self._seen, self._good(good)))
+        look = tf.function(self._seen)
+        seen = list(batched(look, self._good(good)))
         if held_out is None or len(held_out) < _ENOUGH:
             return seen, None
-        return seen, list(batched(self._seen, self._good(held_out)))
+        return seen, list(batched(look, self._good(held_out)))
 
     def outputs(self, image):
         seen = self._seen(image)
