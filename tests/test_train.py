@@ -271,6 +271,8 @@ def test_a_folder_with_a_run_is_left_alone(pictures, tiny_copy, capsys):
         ("--false-alarm-rate", "nan", "(0, 0.5]"),
         ("--learning-rate", "0", "above 0"),
         ("--learning-rate", "inf", "above 0"),
+        ("--camera-noise", "-1", "0 to 64 grey levels"),
+        ("--camera-noise", "nan", "0 to 64 grey levels"),
         ("--beta", "-1", "above 0"),
         ("--steps", "0", "at least 1"),
         ("--batch-size", "-3", "at least 1"),

@@ -103,6 +103,12 @@ def _add_training_options(parser) -> None:
         help="what keeps a good part good: mirror, flip, rotation=DEGREES, shift=SHARE, "
         "brightness=SPREAD, comma-separated, or none; default: auto, told by the pictures",
     )
+    group.add_argument(
+        "--camera-noise",
+        type=float,
+        metavar="LEVELS",
+        help="deviation at most, in grey levels of 255, of noise that shall not alarm (2)",
+    )
     group.add_argument("--likelihood", choices=LIKELIHOODS, help="of a pixel (gaussian)")
     group.add_argument(
         "--sigma", type=float, help="of a gaussian: where it starts, or what it stays (0.3)"
@@ -182,7 +188,7 @@ def _config(options) -> Config:
         data,
         options.preset,
         **chosen("likelihood", "latent_dim", "beta", "batch_size", "steps", "learning_rate"),
-        **chosen("objective", "augmentation", "false_alarm_rate", "seed"),
+        **chosen("objective", "augmentation", "camera_noise", "false_alarm_rate", "seed"),
         **chosen(
             "model", "sigma", "warm_up", "cycles", "free_bits", "capacity", "samples", "damage"
         ),

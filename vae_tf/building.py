@@ -24,7 +24,13 @@ def built(config: Config, splits, shape, good: Pictures, say) -> VAE:
     arguments = _common(config)
     if config.objective == "restore":
         chosen, dropout = _augmentation(config, good, say), head_dropout(len(good))
-        return RestoringVAE.for_pictures(shape, augmentation=chosen, dropout=dropout, **arguments)
+        return RestoringVAE.for_pictures(
+            shape,
+            augmentation=chosen,
+            noise=config.camera_noise / 255.0,
+            dropout=dropout,
+            **arguments,
+        )
     if config.model == "vae":
         return VAE.for_pictures(shape, **arguments)
     if config.model == "conditional":

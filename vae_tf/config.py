@@ -26,6 +26,7 @@ MODELS = (
     "denoising",
 )
 _DAMAGE = "noise=0.3"
+_MOST_NOISE = 64.0  # grey levels; of a picture with more little is left
 LIKELIHOODS = (
     *("gaussian", "gaussian-fixed", "gaussian-pixel"),
     *("bernoulli", "discretised-logistic"),
@@ -67,6 +68,7 @@ class Config:
     steps: optimiser steps; None for the preset's, which are meant for batches of 8 and are more
         where there are many pictures, see `planned_steps`.
     augmentation: "auto" for what the pictures bear out, else as `Augmentation.parse` takes it.
+    camera_noise: deviation at most, in grey levels of 255, of the noise that is trained with.
     false_alarm_rate: share of good pictures that may fail, for the threshold; None for what the
         held-out ones bear, see `planned_false_alarms`.
     """
@@ -89,6 +91,7 @@ class Config:
     steps: int | None = None
     learning_rate: float | None = None
     augmentation: str = "auto"
+    camera_noise: float = 2.0
     false_alarm_rate: float | None = None
     seed: int = 0
 
@@ -112,6 +115,11 @@ class Config:
             value = getattr(self, name)
             if value is not None and not 0 < value < float("inf"):
                 raise UserError(f"expected {name} above 0, got {value}")
+        if not 0 <= self.camera_noise <= _MOST_NOISE:
+            raise UserError(
+                f"expected camera_noise of 0 to {_MOST_NOISE:g} grey levels, "
+                f"got {self.camera_noise}"
+            )
         if self.augmentation != "auto":
             from vae_tf.augment import Augmentation  # needs TensorFlow
 

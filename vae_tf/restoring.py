@@ -40,12 +40,23 @@ class RestoringVAE(VAE):
             `logits`, (B, h, w, 1), `means` and `maxima`, (B, F), and `places`, (B, h, w, P); see
             `head.discrepancy_head`.
         augmentation: an `Augmentation`, what keeps a good picture good.
+        noise: deviation at most, in units of the pictures' [0, 1], of the noise that they get.
     """
 
-    def __init__(self, encoder, decoder, head, likelihood="gaussian", augmentation=None, **kwargs):
+    def __init__(
+        self,
+        encoder,
+        decoder,
+        head,
+        likelihood="gaussian",
+        augmentation=None,
+        noise=NOISE,
+        **kwargs,
+    ):
         super().__init__(encoder, decoder, likelihood, **kwargs)
         self.head = head
         self.augmentation = augmentation or Augmentation()
+        self.noise = noise
         self.head_tracker = keras.metrics.Mean(name="head")
 
     @classmethod
@@ -144,7 +155,7 @@ class RestoringVAE(VAE):
         if training:
             clean = augment(clean, seed, self.augmentation)
         damaged = damage(clean, seed, CLEAN)
-        return clean, damaged._replace(pictures=_noisy(damaged.pictures, seed))
+        return clean, damaged._replace(pictures=_noisy(damaged.pictures, seed, self.noise))
 
     @property
     def metrics(self):
@@ -155,6 +166,7 @@ class RestoringVAE(VAE):
             **super().get_config(),
             "head": keras.saving.serialize_keras_object(self.head),
             "augmentation": self.augmentation._asdict(),
+            "noise": self.noise,
         }
 
     @classmethod
@@ -166,9 +178,11 @@ class RestoringVAE(VAE):
         )
 
 
-def _noisy(pictures, seed):
-    """Pictures with noise such as a camera's, in each up to `NOISE`; (B, H, W, C)."""
-    deviation = tf.random.stateless_uniform((tf.shape(pictures)[0], 1, 1, 1), seed + 11, 0.0, NOISE)
+def _noisy(pictures, seed, most):
+    """Pictures with noise such as a camera's, in each of a deviation up to `most`; (B, H, W, C)."""
+    if not most:
+        return pictures
+    deviation = tf.random.stateless_uniform((tf.shape(pictures)[0], 1, 1, 1), seed + 11, 0.0, most)
     noise = tf.random.stateless_normal(tf.shape(pictures), seed + 13)
     return tf.clip_by_value(pictures + deviation * noise, 0.0, 1.0)
 
