@@ -75,12 +75,12 @@ class FixedWeight(Combined):
         self.arrays["vector_weight"] = np.array(1.0, np.float32)
 
 
-# Variant -> what is trained, with what, and the scores that it is judged by.
+# Variant -> what is trained, with what changed, and the scores that it is judged by.
 VARIANTS: dict[str, tuple] = {
-    "plain VAE": (VAE, "auto", {"squared-error": "squared error", "normalised-error": "by place"}),
+    "plain VAE": (VAE, {}, {"squared-error": "squared error", "normalised-error": "by place"}),
     "restoring VAE": (
         RestoringVAE,
-        "auto",
+        {},
         {
             "normalised-error": "error by place",
             "head": "head",
@@ -92,24 +92,28 @@ VARIANTS: dict[str, tuple] = {
             FixedWeight: "combined, map and vector weigh the same",
         },
     ),
-    "head blind to the reconstruction": (Blind, "auto", {"head": "head", "combined": "combined"}),
-    "every damaged pixel weighs the same": (Even, "auto", {"combined": "combined"}),
-    "no augmentation": (RestoringVAE, "none", {"combined": "combined"}),
+    "head blind to the reconstruction": (Blind, {}, {"head": "head", "combined": "combined"}),
+    "every damaged pixel weighs the same": (Even, {}, {"combined": "combined"}),
+    "no camera's noise": (RestoringVAE, {"noise": 0.0}, {"combined": "combined"}),
+    "no augmentation": (
+        RestoringVAE,
+        {"augmentation": Augmentation.parse("none")},
+        {"combined": "combined"},
+    ),
 }
 
 
 def measure(variant: str, data, steps: int, seed: int) -> dict[str, float]:
     """Image AUROC by the variant's ways of scoring."""
-    kind, augmentation, scores = VARIANTS[variant]
+    kind, changed, scores = VARIANTS[variant]
     keras.utils.set_random_seed(seed)
     config = Config(data=data, seed=seed)
     splits = load_splits(config, None)
     arguments: dict = {"neck": NECK}
     if kind is not VAE:
-        auto = augmentation == "auto"
-        arguments["augmentation"] = suggest(splits.train) if auto else Augmentation.parse("none")
+        arguments["augmentation"] = suggest(splits.train)
         arguments["dropout"] = head_dropout(len(splits.train))
-    vae = kind.for_pictures(splits.spec.shape, seed=seed, **arguments)
+    vae = kind.for_pictures(splits.spec.shape, seed=seed, **{**arguments, **changed})
     optimizer, rate = keras.optimizers.Adam, 1e-3
     if kind is not VAE:
         optimizer, rate = Muon, config.planned_rate(steps)
