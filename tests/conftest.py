@@ -2,6 +2,7 @@
 
 import contextlib
 import fcntl
+import json
 import os
 import shutil
 import subprocess
@@ -125,17 +126,25 @@ TINY = ("--size", 16, "--latent-dim", 4, "--steps", 480, "--batch-size", 8, "--o
 
 
 class Trained(NamedTuple):
-    """A finished run and the process that made it."""
+    """A finished run, the folder that the command was given, and what it said there."""
 
     folder: Path
-    done: subprocess.CompletedProcess
+    asked: str
+    stdout: str
+    stderr: str
 
 
 @pytest.fixture(scope="session")
 def tiny_run(tmp_path_factory, pictures) -> Trained:
     """A smaller run than `run_folder`, quick enough to be made again. Copy it to change it."""
-    folder = tmp_path_factory.mktemp("tiny") / "run"
-    return Trained(folder, run_python("-m", "vae_tf", "train", pictures, folder, *TINY))
+
+    def train(folder: Path) -> None:
+        done = run_python("-m", "vae_tf", "train", pictures, folder / "run", *TINY)
+        told = [str(folder / "run"), done.stdout, done.stderr]
+        (folder / "told.json").write_text(json.dumps(told))
+
+    made = made_once(tmp_path_factory, "tiny", train)
+    return Trained(made / "run", *json.loads((made / "told.json").read_text()))
 
 
 @pytest.fixture

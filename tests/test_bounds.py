@@ -37,6 +37,7 @@ def test_one_draw_gives_the_evidence_where_the_posterior_is_exact(known):
     np.testing.assert_allclose(log_likelihood(vae, x, samples=1), evidence, atol=1e-3)
 
 
+@pytest.mark.slow
 def test_the_bound_is_the_tighter_the_more_draws_and_reaches_the_evidence(known):
     vae, x, evidence = known
     poor = worse(vae)

@@ -61,7 +61,14 @@ class Member:
         return tuple(label[:n] for label in self.label)
 
 
-@pytest.fixture(scope="module", params=MAKERS)
+# The one that is told something and the one of sequences; the others take long to say the same.
+EVERY = [
+    m if m in ("conditional", "recurrent") else pytest.param(m, marks=pytest.mark.slow)
+    for m in MAKERS
+]
+
+
+@pytest.fixture(scope="module", params=EVERY)
 def member(request):
     return Member(request.param)
 

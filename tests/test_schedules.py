@@ -64,6 +64,7 @@ def test_free_bits_make_the_first_nats_of_each_latent_free():
     assert got["loss"] == pytest.approx(got["reconstruction"] + got["kl"], rel=1e-5)
 
 
+@pytest.mark.slow
 def test_free_bits_keep_latents_in_use_that_would_collapse():
     keras.utils.set_random_seed(0)
     kl = {}
@@ -76,6 +77,7 @@ def test_free_bits_keep_latents_in_use_that_would_collapse():
     assert 0.5 < kl[0.5] < 3 * 0.5 + 0.4
 
 
+@pytest.mark.slow
 def test_capacity_draws_the_kl_to_it():
     keras.utils.set_random_seed(0)
     vae = tiny(capacity=0.0, beta=50.0)

@@ -74,6 +74,7 @@ def test_parts_add_up_only_beyond_their_knees(vae, good):
         assert judge(unusual, by.spec)[1] == pytest.approx(expected, abs=0.2)
 
 
+@pytest.mark.slow
 def test_the_vector_counts_the_more_the_less_the_map_finds(vae, good):
     trained = make_score(vae).fit(as_pictures(good)).spec.weights["features"]
     logits = vae.head.get_layer("logits")

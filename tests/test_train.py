@@ -101,15 +101,16 @@ def test_saved_model_is_the_best_state_of_training(tiny_run):
 
 
 def test_results_on_stdout_and_only_our_lines_on_stderr(tiny_run, pictures):
-    assert tiny_run.done.stdout == f"{tiny_run.folder}\n"
-    for line in tiny_run.done.stderr.splitlines():
+    assert tiny_run.stdout == f"{tiny_run.asked}\n"
+    for line in tiny_run.stderr.splitlines():
         assert not re.match(r"[A-Z]\d{4} |[A-Z]+: |.*site-packages", line), line
-    assert "\nbest epoch " in tiny_run.done.stderr
+    assert "\nbest epoch " in tiny_run.stderr
 
 
 # The seed
 
 
+@pytest.mark.slow
 def test_same_seed_gives_the_same_run(tiny_run, pictures, tmp_path):
     run_python("-m", "vae_tf", "train", pictures, tmp_path / "again", *TINY)
     assert_same_run(tiny_run.folder, tmp_path / "again")
@@ -129,8 +130,8 @@ def test_pictures_of_a_group_stay_together_and_count_as_one(tiny_run, tmp_path):
 
 def test_few_pictures_are_asked_for_no_more_than_they_can_show(tiny_run, tmp_path):
     assert Run.open(tiny_run.folder).load_detector().calibrated.rate == 0.05
-    assert "for 5.0% false alarms" in tiny_run.done.stderr
-    assert "ask for it with --false-alarm-rate" in tiny_run.done.stderr
+    assert "for 5.0% false alarms" in tiny_run.stderr
+    assert "ask for it with --false-alarm-rate" in tiny_run.stderr
     said = []
     config = tiny_config(tiny_run, steps=48, false_alarm_rate=0.01)
     run = train(config, tmp_path / "asked", say=said.append)
@@ -138,6 +139,7 @@ def test_few_pictures_are_asked_for_no_more_than_they_can_show(tiny_run, tmp_pat
     assert "for 1.0% false alarms: " in said[-1]
 
 
+@pytest.mark.slow
 def test_another_seed_gives_another_run(tiny_run, tmp_path):
     run = train(tiny_config(tiny_run, seed=1, steps=48), tmp_path / "other", say=quiet)
     assert run.history()["loss"][0] != Run.open(tiny_run.folder).history()["loss"][0]
@@ -181,6 +183,7 @@ class Spoiler(keras.callbacks.Callback):
                 weight.assign(weight * self.factor)
 
 
+@pytest.mark.slow
 def test_a_plain_vae_stops_early_and_keeps_the_best(tiny_run, tmp_path):
     spoiler = Spoiler(start=2, factor=3.0)
     folder = tmp_path / "run"
@@ -230,6 +233,7 @@ def test_diverging_training_ends_in_one_line(pictures, tmp_path, capsys):
     assert "has no trained model" in refused(capsys, main, "evaluate", tmp_path / "run", pictures)
 
 
+@pytest.mark.slow
 def test_loss_that_is_finite_only_in_training_counts_as_diverged(tiny_run, tmp_path):
     class Overflow(keras.callbacks.Callback):
         def on_test_begin(self, logs=None):

@@ -194,6 +194,7 @@ def test_keras_options(options):
         assert np.isfinite(history[name] + history[f"val_{name}"]).all()
 
 
+@pytest.mark.slow
 def test_a_target_apart_from_the_input_is_what_is_reconstructed():
     clean = waves(128)
     damaged = clean.copy()
@@ -254,6 +255,7 @@ def test_active_units_are_those_that_vary():
     assert numpy(metric.result()) == 0
 
 
+@pytest.mark.slow
 def test_collapse_is_said_once_and_health_passes_in_silence():
     keras.utils.set_random_seed(1)
     x = waves(64)
@@ -282,6 +284,7 @@ def test_a_saved_model_is_the_same_model(trained, tmp_path):
     np.testing.assert_array_equal(trained.elbo(x), loaded.elbo(x))
 
 
+@pytest.mark.slow
 def test_a_resumed_run_is_the_run_without_a_break(tmp_path):
     data = tf.data.Dataset.from_tensor_slices(waves(48)).batch(16)
     common = {"verbose": 0, "shuffle": False, "validation_data": data}
