@@ -77,7 +77,7 @@ def allowed(bundle, precision: str) -> float:
     return outputs["anomaly_map"].get("step", 1e-4)
 
 
-@pytest.mark.parametrize("precision", ["float32", "int8"])
+@pytest.mark.parametrize("precision", [pytest.param("float32", marks=pytest.mark.slow), "int8"])
 def test_200_pictures(watched, bundle, many, precision):
     page = watched.page
     use(page, precision)

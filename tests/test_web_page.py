@@ -361,8 +361,15 @@ SMALL = """() => [...document.querySelectorAll("button, select, .choice label, l
     .map(([name, box]) => `${name}: ${box.width} x ${box.height}`)"""
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("size", [(390, 844), (1280, 800)])
+@pytest.mark.parametrize(
+    ("size", "scheme"),
+    [
+        ((390, 844), "light"),
+        ((1280, 800), "dark"),
+        pytest.param((390, 844), "dark", marks=pytest.mark.slow),
+        pytest.param((1280, 800), "light", marks=pytest.mark.slow),
+    ],
+)
 def test_contrast_room_for_thumbs_and_no_sideways_scrolling(browser, site, scheme, size, picture):
     viewport = {"width": size[0], "height": size[1]}
     context = browser.new_context(viewport=viewport, color_scheme=scheme)
