@@ -52,6 +52,15 @@ def test_the_heat_map_is_hottest_at_the_patch(detector, good):
     assert np.mean(inside) >= 0.9
 
 
+def test_a_detector_fitted_again_has_forgotten_what_it_learnt_before(detector, good):
+    one, other = as_pictures(good[:100]), as_pictures(with_defects(good[100:200]))
+    again = Detector(detector.vae).fit(one)
+    before = again.score_samples(one)
+    after = again.fit(other).score_samples(one)
+    assert np.abs(after - before).max() > 1e-3
+    np.testing.assert_allclose(after, Detector(detector.vae).fit(other).score_samples(one), 1e-5)
+
+
 def test_verdicts_follow_scores_and_thresholds(detector, good):
     calibration = detector.calibrated
     spread = np.concatenate([good[:40], with_defects(good[:60])])

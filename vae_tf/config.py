@@ -26,6 +26,7 @@ MODELS = (
     "denoising",
 )
 _DAMAGE = "noise=0.3"
+CAMERA_NOISE = 2.0  # grey levels
 _MOST_NOISE = 64.0  # grey levels; of a picture with more little is left
 LIKELIHOODS = (
     *("gaussian", "gaussian-fixed", "gaussian-pixel"),
@@ -91,7 +92,7 @@ class Config:
     steps: int | None = None
     learning_rate: float | None = None
     augmentation: str = "auto"
-    camera_noise: float = 2.0
+    camera_noise: float = CAMERA_NOISE
     false_alarm_rate: float | None = None
     seed: int = 0
 

@@ -13,6 +13,7 @@ import tensorflow as tf
 from keras import ops
 
 from vae_tf.augment import Augmentation, augment
+from vae_tf.config import CAMERA_NOISE
 from vae_tf.defects import damage
 from vae_tf.head import discrepancy_head
 from vae_tf.layers import ComparingConv2D
@@ -23,7 +24,7 @@ CLEAN = 0.15  # share of training pictures without a synthetic defect
 NECK = 16  # enough to restore good parts by; a wider one makes the device's graph larger
 # Deviation at most. Without it, what one grey level changes is what the head lives by: the noise
 # that synthetic defects lack, and int8 cannot hold.
-NOISE = 2.0 / 255.0
+NOISE = CAMERA_NOISE / 255.0
 _VALIDATION = 2**31 - 1  # in place of the number of the step
 _DAMAGED_WEIGHT = 3.0  # of a damaged pixel of a small defect, against a good one
 
